@@ -1,0 +1,124 @@
+"""Charging sessions of Smappee EV charging parks, for asyncio programs.
+
+::
+
+    async with SmappeeClient(Credentials.from_env()) as smappee:
+        october = TimeRange.month(2026, 10, tz="Europe/Brussels")
+        async for session in smappee.sessions([12345, 67890], october):
+            print(session.service_location_id, session.started_at, session.energy_kwh)
+
+Names are loaded when they are first asked for, so that the simulator and the test fixtures do not bring the client in.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from smappee_async._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from smappee_async.auth.credentials import Credentials as Credentials
+    from smappee_async.auth.credentials import TokenProvider as TokenProvider
+    from smappee_async.auth.stores import TokenStore as TokenStore
+    from smappee_async.auth.stores.file import FileTokenStore as FileTokenStore
+    from smappee_async.auth.stores.memory import MemoryTokenStore as MemoryTokenStore
+    from smappee_async.auth.tokens import StoredToken as StoredToken
+    from smappee_async.auth.tokens import Token as Token
+    from smappee_async.client import SmappeeClient as SmappeeClient
+    from smappee_async.errors import ApiError as ApiError
+    from smappee_async.errors import AuthenticationError as AuthenticationError
+    from smappee_async.errors import BadRequest as BadRequest
+    from smappee_async.errors import CallFacts as CallFacts
+    from smappee_async.errors import ClientClosed as ClientClosed
+    from smappee_async.errors import ConfigurationError as ConfigurationError
+    from smappee_async.errors import DeadlineExceeded as DeadlineExceeded
+    from smappee_async.errors import NotFound as NotFound
+    from smappee_async.errors import PermissionDenied as PermissionDenied
+    from smappee_async.errors import RateLimited as RateLimited
+    from smappee_async.errors import RefreshTokenLost as RefreshTokenLost
+    from smappee_async.errors import RequestError as RequestError
+    from smappee_async.errors import ResponseDecodeError as ResponseDecodeError
+    from smappee_async.errors import ResponseTooLarge as ResponseTooLarge
+    from smappee_async.errors import ServerError as ServerError
+    from smappee_async.errors import SmappeeError as SmappeeError
+    from smappee_async.errors import TokenStoreError as TokenStoreError
+    from smappee_async.errors import TransportError as TransportError
+    from smappee_async.events import Event as Event
+    from smappee_async.limits import Limits as Limits
+    from smappee_async.limits import RetryPolicy as RetryPolicy
+    from smappee_async.models import ChargingSession as ChargingSession
+    from smappee_async.models import ChunkFailure as ChunkFailure
+    from smappee_async.models import InvalidRecord as InvalidRecord
+    from smappee_async.models import ServiceLocation as ServiceLocation
+    from smappee_async.models import ServiceLocationInfo as ServiceLocationInfo
+    from smappee_async.models import SessionBatch as SessionBatch
+    from smappee_async.models import SessionStatus as SessionStatus
+    from smappee_async.models import StreamStats as StreamStats
+    from smappee_async.query.stream import SessionStream as SessionStream
+    from smappee_async.timerange import TimeRange as TimeRange
+
+_ROOMS: Final = {
+    "auth.credentials": ("Credentials", "TokenProvider"),
+    "auth.stores": ("TokenStore",),
+    "auth.stores.file": ("FileTokenStore",),
+    "auth.stores.memory": ("MemoryTokenStore",),
+    "auth.tokens": ("StoredToken", "Token"),
+    "client": ("SmappeeClient",),
+    "errors": (
+        "ApiError",
+        "AuthenticationError",
+        "BadRequest",
+        "CallFacts",
+        "ClientClosed",
+        "ConfigurationError",
+        "DeadlineExceeded",
+        "NotFound",
+        "PermissionDenied",
+        "RateLimited",
+        "RefreshTokenLost",
+        "RequestError",
+        "ResponseDecodeError",
+        "ResponseTooLarge",
+        "ServerError",
+        "SmappeeError",
+        "TokenStoreError",
+        "TransportError",
+    ),
+    "events": ("Event",),
+    "limits": ("Limits", "RetryPolicy"),
+    "models": (
+        "ChargingSession",
+        "ChunkFailure",
+        "InvalidRecord",
+        "ServiceLocation",
+        "ServiceLocationInfo",
+        "SessionBatch",
+        "SessionStatus",
+        "StreamStats",
+    ),
+    "query.stream": ("SessionStream",),
+    "timerange": ("TimeRange",),
+}
+_HOME: Final = {name: room for room, names in _ROOMS.items() for name in names}
+_EXTRA: Final = {"auth.stores.file": "file", "auth.stores.redis": "redis"}
+
+__all__ = sorted([*_HOME, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    room = _HOME[name]
+    try:
+        value: object = getattr(import_module(f"{__name__}.{room}"), name)
+    except ModuleNotFoundError as error:
+        if room not in _EXTRA or (error.name or "").startswith(__name__):
+            raise
+        raise ImportError(f"{name} needs an extra: pip install 'smappee-async[{_EXTRA[room]}]'") from error
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,1 @@
+"""The token's life: credentials, tokens, where they are kept, and when they are renewed."""

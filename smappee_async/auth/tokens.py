@@ -1,0 +1,89 @@
+"""A pair of tokens, and the form in which it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Self
+
+import attrs
+
+from smappee_async.secret import Secret, to_optional_secret, to_secret
+
+
+@attrs.frozen
+class Token:
+    """An access token, the refresh token that renews it, and when it ends.
+
+    :param access_token: sent with every call.
+    :param refresh_token: good for one renewal, which brings the next; ``None`` if the service gave none.
+    :param expires_at: when the access token ends, an aware datetime.
+    """
+
+    access_token: Secret = attrs.field(converter=to_secret)
+    refresh_token: Secret | None = attrs.field(converter=to_optional_secret)
+    expires_at: datetime
+
+    def to_dict(self) -> dict[str, str | float | None]:
+        """Plain JSON, **with the secrets in clear**: for a host program's own safe place, and nowhere else."""
+        return {
+            "access_token": self.access_token.reveal(),
+            "refresh_token": None if self.refresh_token is None else self.refresh_token.reveal(),
+            "expires_at": self.expires_at.timestamp(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object]) -> Self:
+        """Back from :meth:`to_dict`.
+
+        :raises ValueError: it is not of that form; the message holds nothing of it.
+        """
+        access, refresh, expires_at = (data.get(name) for name in ("access_token", "refresh_token", "expires_at"))
+        if not isinstance(access, str) or not access or not (refresh is None or isinstance(refresh, str)):
+            raise ValueError("not a stored token: its tokens are not texts")
+        if isinstance(expires_at, bool) or not isinstance(expires_at, (int, float)) or not 0 <= expires_at < 1e11:
+            raise ValueError("not a stored token: expires_at is not seconds since 1970")
+        return cls(access, refresh or None, datetime.fromtimestamp(expires_at, UTC))
+
+
+@attrs.frozen(kw_only=True)
+class StoredToken:
+    """What a store keeps: always written and read as a whole.
+
+    :param generation: counts every write, so that a writer can tell whether it still knows the latest.
+    :param token: the pair; ``None`` before the first login.
+    :param refreshing: a refresh was under way. Whoever finds this set without holding the lock's previous life knows
+        that the refresh token may be spent.
+    """
+
+    generation: int = 0
+    token: Token | None = None
+    refreshing: bool = False
+
+    def following(self, token: Token | None, *, refreshing: bool = False) -> StoredToken:
+        """The next generation."""
+        return StoredToken(generation=self.generation + 1, token=token, refreshing=refreshing)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain JSON, with the secrets in clear."""
+        return {
+            "version": 1,
+            "generation": self.generation,
+            "refreshing": self.refreshing,
+            "token": None if self.token is None else self.token.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object]) -> Self:
+        """Back from :meth:`to_dict`.
+
+        :raises ValueError: it is not of that form; the message holds nothing of it.
+        """
+        generation, refreshing, token = (data.get(name) for name in ("generation", "refreshing", "token"))
+        if isinstance(generation, bool) or not isinstance(generation, int) or generation < 0:
+            raise ValueError("not a stored token: no generation")
+        if not isinstance(refreshing, bool) or not (token is None or isinstance(token, dict)):
+            raise ValueError("not a stored token: wrong types")
+        return cls(
+            generation=generation, token=None if token is None else Token.from_dict(token), refreshing=refreshing
+        )

@@ -1,0 +1,82 @@
+"""How much at once and how often again: the settings that a user may change."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+import attrs
+
+from smappee_async import defaults
+from smappee_async.errors import ConfigurationError
+
+
+def _check(holds: bool, sentence: str) -> None:
+    if not holds:
+        raise ConfigurationError(sentence)
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """How much a client asks for at once. The reasons for the defaults stand in ``smappee_async.defaults``.
+
+    :param concurrency: calls in flight at once, over all streams of the client.
+    :param requests_per_second: at most this many requests a second, tries included; ``None`` for no such limit.
+    :param max_body_bytes: an answer larger than this, as sent or as unpacked, is cut into shorter ranges.
+    :param connect_timeout_s: name look-up, TCP and TLS together.
+    :param read_timeout_s: the longest silence within an answer.
+    :param attempt_timeout_s: one attempt as a whole; waiting for a free place does not count.
+    :raises ConfigurationError: a value that cannot work.
+    """
+
+    concurrency: int = defaults.CONCURRENCY
+    requests_per_second: float | None = None
+    max_body_bytes: int = defaults.MAX_BODY_BYTES
+    connect_timeout_s: float = defaults.CONNECT_TIMEOUT_S
+    read_timeout_s: float = defaults.READ_TIMEOUT_S
+    attempt_timeout_s: float = defaults.ATTEMPT_TIMEOUT_S
+
+    def __attrs_post_init__(self) -> None:
+        _check(self.concurrency >= 1, f"Limits.concurrency must be at least 1, not {self.concurrency}")
+        rate = self.requests_per_second
+        _check(rate is None or (rate > 0 and math.isfinite(rate)), f"Limits.requests_per_second must be above 0, not {rate}")
+        _check(self.max_body_bytes >= 1024, f"Limits.max_body_bytes must be at least 1024, not {self.max_body_bytes}")
+        for name in ("connect_timeout_s", "read_timeout_s", "attempt_timeout_s"):
+            seconds = getattr(self, name)
+            _check(seconds > 0 and math.isfinite(seconds), f"Limits.{name} must be above 0 seconds, not {seconds}")
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """How often a call is tried, and how long between. The reasons stand in ``smappee_async.defaults``.
+
+    :param attempts: how many times a call is sent at most; 1 never sends it again.
+    :param base_delay_s: upper end of the first random wait after a passing fault; it doubles with each attempt.
+    :param throttled_base_delay_s: the same after 429 and 503.
+    :param max_delay_s: no random wait is longer.
+    :param max_retry_after_s: a longer ``Retry-After`` is not slept through but raised.
+    :param budget: size of the bucket that the retries of all calls draw on; it refills with success.
+    :param patience: how long a backfill outlasts an outage, asking once in a while; ``None`` gives up after ``attempts``.
+    :raises ConfigurationError: a value that cannot work.
+    """
+
+    attempts: int = defaults.ATTEMPTS
+    base_delay_s: float = defaults.BASE_DELAY_S
+    throttled_base_delay_s: float = defaults.THROTTLED_BASE_DELAY_S
+    max_delay_s: float = defaults.MAX_DELAY_S
+    max_retry_after_s: float = defaults.MAX_RETRY_AFTER_S
+    budget: int = defaults.RETRY_BUDGET
+    patience: timedelta | None = None
+
+    def __attrs_post_init__(self) -> None:
+        _check(self.attempts >= 1, f"RetryPolicy.attempts must be at least 1, not {self.attempts}")
+        _check(self.budget >= 0, f"RetryPolicy.budget must not be negative, not {self.budget}")
+        for name in ("base_delay_s", "throttled_base_delay_s", "max_delay_s", "max_retry_after_s"):
+            seconds = getattr(self, name)
+            _check(seconds >= 0 and math.isfinite(seconds), f"RetryPolicy.{name} must be 0 seconds or more, not {seconds}")
+        _check(self.patience is None or self.patience > timedelta(0), "RetryPolicy.patience must be a positive time")
+
+    @classmethod
+    def none(cls) -> RetryPolicy:
+        """Send every call once: for hosts that do their own retrying."""
+        return cls(attempts=1)

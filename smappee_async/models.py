@@ -1,0 +1,298 @@
+"""The records that come out: sessions, service locations, and the account of a query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Context, Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal, NoReturn, Self
+
+import attrs
+
+from smappee_async.errors import SmappeeError
+from smappee_async.timerange import TimeRange, from_ms
+
+JsonValue = bool | int | float | str | None | list["JsonValue"] | dict[str, "JsonValue"]
+SessionState = Literal["completed", "active", "all"]
+
+EpochMs = Annotated[int, "milliseconds since 1970"]
+SerialNumber = Annotated[str, "a number or a text on the wire"]
+Number = int | float
+
+# Wide enough that the difference of any two finite floats is exact, whatever the caller's own decimal context.
+_EXACT: Final = Context(prec=1100)
+
+
+class FrozenDict(dict[str, JsonValue]):
+    """A mapping that cannot be changed, but compares, copies and pickles as a dict does."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("records are immutable")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[type[FrozenDict], tuple[dict[str, JsonValue]]]:
+        return FrozenDict, (dict(self),)
+
+
+NOTHING_EXTRA: Final[Mapping[str, JsonValue]] = FrozenDict()
+
+
+class SessionStatus(StrEnum):
+    """Where a charging session stands (page 2803007489).
+
+    A status that Smappee invents later keeps its text: ``SessionStatus("PARKED")`` is a member of its own that equals
+    ``"PARKED"``, and its :attr:`is_known` is false. The service lets a status go backwards; do not build on an order.
+    """
+
+    INITIAL = "INITIAL"
+    """The session is being set up; moves to STARTED or CHARGING almost at once."""
+    STARTED = "STARTED"
+    """Started on Smappee's side, but the car does not take energy, perhaps because its driver paused it."""
+    CHARGING = "CHARGING"
+    """The car takes energy."""
+    SUSPENDED = "SUSPENDED"
+    """Smappee holds the session back, to protect the fuses for example."""
+    STOPPING = "STOPPING"
+    """Between CHARGING and STOPPED after a stop from afar; legacy."""
+    STOPPED = "STOPPED"
+    """The session has ended."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        # Not entered in the enum's own table: a peer that invents statuses must not make this process grow.
+        unknown = str.__new__(cls, value)
+        unknown._name_ = value
+        unknown._value_ = value
+        return unknown
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the documentation names this status."""
+        return self._value_ in type(self)._value2member_map_
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the documentation says that the session still runs; false for an unknown status."""
+        return self in OPEN_STATUSES
+
+
+OPEN_STATUSES: Final = frozenset(
+    {
+        SessionStatus.INITIAL,
+        SessionStatus.STARTED,
+        SessionStatus.CHARGING,
+        SessionStatus.SUSPENDED,
+        SessionStatus.STOPPING,
+    }
+)
+
+
+def mask_rfid(rfid: str | None) -> str:
+    """An RFID names a person: only its last three characters are shown."""
+    return "None" if rfid is None else repr("***" + rfid[-3:] if len(rfid) > 3 else "***")
+
+
+def _field(wire: str, default: Any = attrs.NOTHING) -> Any:
+    """A field whose name on the wire is not simply its own in camel case."""
+    return attrs.field(default=default, metadata={"wire": wire})
+
+
+def _added(default: Any) -> Any:
+    """A field that is not on the wire under one name: the client fills it."""
+    return attrs.field(default=default, hash=False, metadata={"wire": None})
+
+
+@attrs.frozen
+class ChargingSession:
+    """One charging session, as the service reported it.
+
+    Fields carry the service's own names and values (page 2803007489, and what public clients have seen); the
+    properties derive from them and cost nothing until read. Identity is :attr:`key`: park and id.
+    """
+
+    id: int
+    """The service's id of the session."""
+    serial_number: SerialNumber
+    """Serial number of the charging station; documented as a number, seen as a text."""
+    from_ms: EpochMs = _field("from")
+    """Start of the session, milliseconds since 1970. See :attr:`started_at`."""
+    status: SessionStatus
+    """Where the session stands; an unknown one keeps its text."""
+    to_ms: EpochMs | None = _field("to", None)
+    """End of the session, milliseconds since 1970; absent while it runs. See :attr:`ended_at`."""
+    connector: int | None = None
+    """Position of the connector on the station: 1 is right, 2 is left."""
+    authentication_type: str | None = None
+    """How the driver identified, such as ``RFID``; absent for free charging."""
+    rfid: str | None = attrs.field(default=None, repr=mask_rfid)
+    """The card that was held to the station. Personal data: ``repr`` shows its last three characters only."""
+    csms_transaction_id: str | None = None
+    """Transaction id of the charging station management system; may be empty."""
+    user_id: int | None = None
+    """Smappee's id of the driver's account."""
+    start_reading: float | None = None
+    """Meter reading at the start, kWh."""
+    stop_reading: float | None = None
+    """Meter reading at the end, kWh; absent while the session runs."""
+    energy: float | None = None
+    """Energy as reported, kWh; grows while the session runs. See :attr:`energy_kwh`."""
+    range: Number | None = None
+    """The service's own; probably the kilometres asked of smart charging, not a length of time."""
+    duration: Number | None = None
+    """The service's own; probably the hours given to smart charging, not the session's. See :attr:`elapsed`."""
+    priority: int | None = None
+    """Smart-charging priority."""
+    suspended_by_user: bool | None = None
+    """Whether the driver paused the session."""
+    external_control: bool | None = None
+    """Whether something outside Smappee controls the session."""
+    smart_mode: str | None = None
+    """Smart-charging mode; its values are not documented."""
+    minimum_excess_percentage: int | None = None
+    """Share of solar surplus to charge with at least, 0 to 100."""
+    max_amperes: tuple[Number, ...] | None = None
+    """Highest currents, A, probably one a phase."""
+    service_location_id: int | None = _added(None)
+    """The charging park that was asked. Added by the client, for the record does not name it; ``None`` when a
+    charging station was asked."""
+    extra: Mapping[str, JsonValue] = _added(NOTHING_EXTRA)
+    """What else the record held, under the service's own names."""
+
+    @property
+    def key(self) -> tuple[int | str, int]:
+        """What identifies the session: park and id; station serial number and id where a station was asked."""
+        return (self.service_location_id if self.service_location_id is not None else self.serial_number, self.id)
+
+    @property
+    def started_at(self) -> datetime:
+        """Start of the session, in UTC."""
+        return from_ms(self.from_ms)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """End of the session, in UTC; ``None`` while it runs."""
+        return None if self.to_ms is None else from_ms(self.to_ms)
+
+    @property
+    def elapsed(self) -> timedelta | None:
+        """End minus start; ``None`` while the session runs."""
+        return None if self.to_ms is None else timedelta(milliseconds=self.to_ms - self.from_ms)
+
+    @property
+    def energy_kwh(self) -> Decimal | None:
+        """Energy in kWh, exact: as reported, else stop reading minus start reading; ``None`` if neither is known.
+
+        Taken from the numbers' shortest text, so that 115.21 - 100.96 is 14.25 to the last digit.
+        """
+        if self.energy is not None:
+            return Decimal(repr(self.energy))
+        if self.start_reading is None or self.stop_reading is None:
+            return None
+        return _EXACT.subtract(Decimal(repr(self.stop_reading)), Decimal(repr(self.start_reading)))
+
+    @property
+    def is_certainly_active(self) -> bool:
+        """An open status and no end: no doubt that it runs. An unknown status is never certain."""
+        return self.to_ms is None and self.status in OPEN_STATUSES
+
+    @property
+    def is_certainly_completed(self) -> bool:
+        """``STOPPED`` and an end: no doubt that it is over. An unknown status is never certain."""
+        return self.to_ms is not None and self.status == SessionStatus.STOPPED
+
+
+@attrs.frozen
+class ServiceLocation:
+    """A service location that the account can see; a charging park is one ("Get Servicelocations")."""
+
+    id: int = _field("serviceLocationId")
+    """The number that every other call asks for."""
+    name: str | None = None
+    uuid: str | None = _field("serviceLocationUuid", None)
+    device_serial_number: str | None = None
+    """Serial number of the gateway, not of a charging station; may be absent."""
+    extra: Mapping[str, JsonValue] = _added(NOTHING_EXTRA)
+    """What else the record held, under the service's own names."""
+
+
+@attrs.frozen
+class ServiceLocationInfo:
+    """One service location in detail ("Get Servicelocation Info", page 526614552)."""
+
+    id: int = _field("serviceLocationId")
+    name: str | None = None
+    uuid: str | None = _field("serviceLocationUuid", None)
+    timezone: str | None = None
+    """IANA name: the zone in which this location's days and months begin."""
+    currency: str | None = _field("electricityCurrency", None)
+    """Currency of :attr:`electricity_cost`, such as ``EUR``."""
+    electricity_cost: float | None = None
+    """Price of one kWh as configured; sessions carry no price."""
+    latitude: float | None = _field("lat", None)
+    longitude: float | None = _field("lon", None)
+    extra: Mapping[str, JsonValue] = _added(NOTHING_EXTRA)
+    """What else the record held: appliances, actuators, sensors, channels."""
+
+
+@attrs.frozen(kw_only=True)
+class SessionBatch:
+    """Sessions of one charging park, or station, and one stretch of time.
+
+    A long answer comes as several batches of the same ``time_range``; the last of them has ``is_last`` set.
+    """
+
+    service_location_id: int | None
+    serial_number: str | None
+    time_range: TimeRange
+    sessions: tuple[ChargingSession, ...]
+    is_last: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class InvalidRecord:
+    """A record that could not be read, with ``on_invalid="collect"``."""
+
+    error: SmappeeError
+    """What is wrong with it: park, range, index and JSON path."""
+    raw: bytes = attrs.field(repr=lambda raw: f"<{len(raw)} bytes>")
+    """The record as it came; may hold an RFID, so ``repr`` does not show it."""
+
+
+@attrs.frozen(kw_only=True)
+class ChunkFailure:
+    """A stretch of time of one park that could not be read, with ``on_error="collect"``."""
+
+    service_location_id: int | None
+    serial_number: str | None
+    time_range: TimeRange
+    error: SmappeeError
+
+
+@attrs.frozen(kw_only=True)
+class StreamStats:
+    """The account of a stream so far. Always: received = sessions + filtered + duplicates + invalid."""
+
+    received: int = 0
+    """Records that arrived and have been looked at."""
+    sessions: int = 0
+    """Sessions handed to the consumer."""
+    filtered: int = 0
+    """Left out: certainly of the other state, or started outside the range that was asked."""
+    duplicates: int = 0
+    """Left out: the same session came more than once."""
+    invalid: int = 0
+    """Left out: unreadable, and listed in ``SessionStream.invalid``."""
+    unknown_statuses: int = 0
+    """Handed over with a status that the documentation does not name."""
+    ranges: int = 0
+    """Stretches of time read whole."""
+    requests: int = 0
+    """Requests sent, tries included."""
+    retries: int = 0
+    """Requests sent again after a failure."""
+    bytes: int = 0
+    """Size of the answers, unpacked."""

@@ -1,0 +1,1 @@
+"""The wire, without I/O: what is sent, and what an answer means."""

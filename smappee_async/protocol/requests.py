@@ -1,0 +1,181 @@
+"""What is sent: every call to Smappee as a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, Literal
+from urllib.parse import quote, urlencode, urlsplit
+
+import attrs
+
+from smappee_async.errors import CallFacts, ConfigurationError
+from smappee_async.secret import Secret
+from smappee_async.timerange import TimeRange
+
+#: Plain http is for a simulator or a proxy on this machine; anywhere else it would show the tokens to the network.
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
+_SERIAL_NUMBER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LARGEST_ID: Final = 2**63 - 1
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """One HTTP request.
+
+    :param url: the whole URL, already percent-encoded; not shown by ``repr``, for a query string may say too much.
+    :param form: a form body; holds the secrets of a token call.
+    :param facts: what to say about the call in errors and logs.
+    """
+
+    method: Literal["GET", "POST"]
+    url: str = attrs.field(repr=False)
+    form: Secret | None = None
+    facts: CallFacts
+
+
+def check_base_url(base_url: str) -> str:
+    """The base URL without a trailing slash.
+
+    :raises ConfigurationError: unless it is ``https://host[:port]/path``, or ``http`` on this machine. What follows is
+        sent a password, so nothing that only looks like a host is let through.
+    """
+    advice = "Use https://app1pub.smappee.net/dev/v3, or http://127.0.0.1:PORT/dev/v3 for the simulator"
+    if not isinstance(base_url, str) or not base_url.isascii() or not base_url.isprintable() or "\\" in base_url:
+        raise ConfigurationError("base_url must be a plain ASCII text", advice=advice)
+    try:
+        parts = urlsplit(base_url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = parts = None
+    if parts is None or not host:
+        raise ConfigurationError("base_url has no host, or a port that is not a number", advice=advice)
+    name = parts.netloc if parts.port is None else parts.netloc.rpartition(":")[0]
+    if "@" in parts.netloc or not _HOST.fullmatch(name):
+        raise ConfigurationError("base_url holds a host that cannot be trusted, or a user name", advice=advice)
+    if parts.query or parts.fragment or "?" in base_url or "#" in base_url or " " in base_url or "%" in base_url:
+        raise ConfigurationError("base_url must not carry a query, a fragment, a space or a percent sign", advice=advice)
+    if parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK):
+        raise ConfigurationError("base_url must be https (or http on this machine)", advice=advice)
+    if any(step in (".", "..") for step in parts.path.split("/")):
+        raise ConfigurationError("base_url must not climb with '..'", advice=advice)
+    return base_url.rstrip("/")
+
+
+def check_service_location_id(value: object) -> int:
+    """A service location id, as a positive whole number."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _LARGEST_ID:
+        raise ConfigurationError(
+            f"a service location id is a positive whole number, not {value!r}",
+            advice="'smappee-async parks' lists the ids that the account sees",
+        )
+    return value
+
+
+def check_serial_number(value: object) -> str:
+    """A charging station's serial number, as text."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not _SERIAL_NUMBER.fullmatch(text):
+        raise ConfigurationError(
+            f"a charging station's serial number is letters and digits, not {value!r}",
+            advice="It is printed on the station and usually is ten digits that start with 6",
+        )
+    return text
+
+
+# Get charging sessions at a charging park (page 2803007489) and at a charging station (page 2802286597), v3 only.
+def park_sessions(base_url: str, service_location_id: int, time_range: TimeRange, *, active: bool) -> Request:
+    """Charging sessions of all stations of a charging park."""
+    return Request(
+        method="GET",
+        url=f"{base_url}/chargingparks/{service_location_id}/sessions?{_question(time_range, active=active)}",
+        facts=CallFacts(
+            method="GET",
+            route="/chargingparks/{service_location_id}/sessions",
+            service_location_id=service_location_id,
+            time_range=time_range,
+        ),
+    )
+
+
+def station_sessions(base_url: str, serial_number: str, time_range: TimeRange, *, active: bool) -> Request:
+    """Charging sessions of one charging station."""
+    return Request(
+        method="GET",
+        url=f"{base_url}/chargingstations/{quote(serial_number, safe='')}/sessions?{_question(time_range, active=active)}",
+        facts=CallFacts(
+            method="GET",
+            route="/chargingstations/{serial_number}/sessions",
+            serial_number=serial_number,
+            time_range=time_range,
+        ),
+    )
+
+
+def _question(time_range: TimeRange, *, active: bool) -> str:
+    # The comma goes raw: the clients known to work send it so, and nobody has shown that %2C works.
+    bounds = str(time_range.start_ms) if time_range.end_ms is None else f"{time_range.start_ms},{time_range.end_ms}"
+    # Always sent: the documentation and public clients disagree about what leaving it out means.
+    return f"active={'true' if active else 'false'}&range={bounds}"
+
+
+def service_locations(base_url: str) -> Request:
+    """The service locations that the account can see ("Get Servicelocations")."""
+    return Request(
+        method="GET", url=f"{base_url}/servicelocation", facts=CallFacts(method="GET", route="/servicelocation")
+    )
+
+
+# Get Servicelocation Info, page 526614552.
+def service_location_info(base_url: str, service_location_id: int) -> Request:
+    """One service location in detail."""
+    return Request(
+        method="GET",
+        url=f"{base_url}/servicelocation/{service_location_id}/info",
+        facts=CallFacts(
+            method="GET",
+            route="/servicelocation/{service_location_id}/info",
+            service_location_id=service_location_id,
+        ),
+    )
+
+
+# Get token, page 8552463: the credentials go in the form body.
+def password_grant(
+    base_url: str, *, client_id: Secret, client_secret: Secret, username: Secret, password: Secret
+) -> Request:
+    """Log in with user name and password."""
+    return _token_request(
+        base_url,
+        {
+            "grant_type": Secret("password"),
+            "client_id": client_id,
+            "client_secret": client_secret,
+            "username": username,
+            "password": password,
+        },
+    )
+
+
+# Refresh token, page 8552461.
+def refresh_grant(base_url: str, *, client_id: Secret, client_secret: Secret, refresh_token: Secret) -> Request:
+    """Trade a refresh token for a new pair of tokens."""
+    return _token_request(
+        base_url,
+        {
+            "grant_type": Secret("refresh_token"),
+            "refresh_token": refresh_token,
+            "client_id": client_id,
+            "client_secret": client_secret,
+        },
+    )
+
+
+def _token_request(base_url: str, form: Mapping[str, Secret]) -> Request:
+    return Request(
+        method="POST",
+        url=f"{base_url}/oauth2/token",
+        form=Secret(urlencode({name: value.reveal() for name, value in form.items()})),
+        facts=CallFacts(method="POST", route="/oauth2/token"),
+    )

@@ -1,0 +1,294 @@
+"""What an answer means: ``(status, headers, bytes)`` to records, or to an error."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import attrs
+import msgspec
+
+from smappee_async.defaults import FALLBACK_TOKEN_LIFE_S, MAX_TOKEN_LIFE_S
+from smappee_async.errors import ApiError, CallFacts, ResponseDecodeError, ServerError, error_class
+from smappee_async.models import ServiceLocation, ServiceLocationInfo
+from smappee_async.protocol.converter import SERVICE_LOCATION_INFO_READER, SERVICE_LOCATION_READER, RecordReader, RecordT
+from smappee_async.secret import Secret
+
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
+_OAUTH_CODE: Final = re.compile(r"[a-z_]{1,40}", re.ASCII)
+_BOM: Final = b"\xef\xbb\xbf"
+_MAINTENANCE: Final = b"maintenance"
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """One answer as it came over the wire.
+
+    :param headers: names in lower case.
+    :param body: unpacked; may hold tokens or RFIDs, so ``repr`` does not show it.
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    body: bytes = attrs.field(repr=lambda body: f"<{len(body)} bytes>")
+
+
+# --- answers of the data calls ----------------------------------------------------------------------------------------
+
+
+def read_sessions(answer: Answer) -> list[msgspec.Raw]:
+    """The session records of an answer, each still to be decoded; an empty list only if the service said so.
+
+    :raises ApiError: the status is not a success.
+    :raises ResponseDecodeError: the body is not one whole JSON array.
+    """
+    raise_for_status(answer)
+    # Public clients accept 204 as the explicit form of "none"; an empty 200 is a fault, never "no sessions".
+    if answer.status == HTTPStatus.NO_CONTENT:
+        return []
+    return _decode(answer, _RAW_LIST)
+
+
+def read_service_locations(answer: Answer) -> list[ServiceLocation]:
+    """The locations in an answer to "Get Servicelocations".
+
+    :raises ApiError: the status is not a success.
+    :raises ResponseDecodeError: it is not such an answer.
+    """
+    raise_for_status(answer)
+    listing: _Listing = _decode(answer, _LISTING)
+    return [_read_record(SERVICE_LOCATION_READER, raw, index) for index, raw in enumerate(listing.serviceLocations)]
+
+
+def read_service_location_info(answer: Answer) -> ServiceLocationInfo:
+    """The location in an answer to "Get Servicelocation Info".
+
+    :raises ApiError: the status is not a success.
+    :raises ResponseDecodeError: it is not such an answer.
+    """
+    raise_for_status(answer)
+    return _read_record(SERVICE_LOCATION_INFO_READER, _decode(answer, _RAW), None)
+
+
+def raise_for_status(answer: Answer) -> None:
+    """Nothing for 200 and 204; an error for everything else.
+
+    :raises ApiError: of the class that belongs to the status.
+    """
+    if answer.status not in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
+        raise _failure(answer)
+
+
+def _failure(answer: Answer) -> ApiError:
+    failed = error_class(answer.status)
+    advice = None
+    if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
+        reason = "Smappee redirected the call, which is not followed, so that tokens go nowhere else"
+        advice = "Check base_url"
+    elif failed is ServerError and _MAINTENANCE in answer.body[:4096].lower():
+        reason = "Smappee is under maintenance"
+    else:
+        reason = f"Smappee answered {_phrase(answer.status)}"
+    return failed(
+        reason, retry_after_s=retry_after_s(answer.headers), facts=CallFacts(status=answer.status), advice=advice
+    )
+
+
+def _phrase(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+class _Listing(msgspec.Struct):
+    serviceLocations: list[msgspec.Raw]  # noqa: N815 - the service's name
+
+
+_RAW: Final = msgspec.json.Decoder(msgspec.Raw)
+_RAW_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_LISTING: Final = msgspec.json.Decoder(_Listing)
+
+
+def _decode(answer: Answer, decoder: Any) -> Any:
+    body = answer.body.removeprefix(_BOM)
+    reason = None
+    if not body.strip():
+        reason = "the answer is empty"
+    elif not _is_utf8(body):
+        reason = "the answer is not UTF-8"
+    else:
+        try:
+            return decoder.decode(body)
+        except msgspec.ValidationError:
+            reason = "the answer is JSON, but of another shape"
+        except RecursionError:
+            reason = "the answer is nested too deeply"
+        except msgspec.DecodeError:
+            page = body.lstrip()[:1] == b"<"
+            reason = "the answer is an HTML page" if page else "the answer is not whole, valid JSON"
+            if page and _MAINTENANCE in body[:4096].lower():
+                reason = "the answer is a page that speaks of maintenance"
+    # Raised out here, so that no frame and no context of the error holds the body.
+    raise ResponseDecodeError(
+        reason,
+        facts=CallFacts(status=answer.status),
+        advice=f"{len(answer.body)} bytes of {answer.headers.get('content-type', 'no content type')} were received",
+    )
+
+
+def _is_utf8(body: bytes) -> bool:
+    if body.isascii():
+        return True
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _read_record(reader: RecordReader[RecordT], raw: msgspec.Raw, index: int | None) -> RecordT:
+    try:
+        return reader.read(raw)
+    except ResponseDecodeError as error:
+        error.index = index
+        raise
+
+
+# --- how long to wait -------------------------------------------------------------------------------------------------
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """The wait that ``Retry-After`` asks for, in seconds (RFC 9110 section 10.2.3); ``None`` where it says nothing usable.
+
+    A date is taken relative to the answer's own ``Date``, so that a wrong clock on this side changes nothing.
+    """
+    text = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(text):
+        seconds = float(text)
+    else:
+        until, sent = _http_date(text), _http_date(headers.get("date", ""))
+        if until is None or sent is None:
+            return None
+        seconds = until - sent
+    return seconds if math.isfinite(seconds) and seconds > 0 else None
+
+
+def _http_date(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError, OSError):
+        return None
+
+
+# --- answers of the token calls ---------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class Granted:
+    """New tokens. ``refresh_token`` is ``None`` where the old one stays in force (RFC 6749 section 6)."""
+
+    access_token: Secret
+    refresh_token: Secret | None
+    expires_in_s: float
+
+
+@attrs.frozen(kw_only=True)
+class Refused:
+    """The server decided against the grant.
+
+    :param code: the OAuth error code (RFC 6749 section 5.2), or ``None`` where the body held none that is known.
+    :param definite: whether the answer is an OAuth error that repeating cannot change. A bare 400 is not: for days in
+        January 2024 users with good credentials got it.
+    """
+
+    status: int
+    code: str | None
+    definite: bool
+
+
+@attrs.frozen(kw_only=True)
+class NotNow:
+    """The server did not decide; nothing was granted and nothing was spent."""
+
+    error: ApiError
+
+
+@attrs.frozen(kw_only=True)
+class Unclear:
+    """The grant may have been made, but its tokens did not arrive: a refresh token may be spent."""
+
+    reason: str
+    status: int | None
+
+
+TokenOutcome = Granted | Refused | NotNow | Unclear
+
+_DEFINITE: Final = frozenset({"invalid_grant", "invalid_client", "unauthorized_client", "unsupported_grant_type"})
+
+
+def read_token(answer: Answer) -> TokenOutcome:
+    """What an answer of the token endpoint means (pages 8552463 and 8552461; RFC 6749 sections 5.1 and 5.2)."""
+    fields = _json_object(answer.body)
+    if answer.status == HTTPStatus.OK:
+        return _granted(fields) if fields is not None else Unclear(reason="the token answer is not JSON", status=200)
+    if answer.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED):
+        code = fields.get("error") if fields is not None else None
+        code = code if isinstance(code, str) and _OAUTH_CODE.fullmatch(code) else None
+        return Refused(status=answer.status, code=code, definite=code in _DEFINITE)
+    said_why = fields is not None or "retry-after" in answer.headers
+    broken = answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if answer.status < HTTPStatus.MULTIPLE_CHOICES or (
+        broken and not (answer.status == HTTPStatus.SERVICE_UNAVAILABLE and said_why)
+    ):
+        return Unclear(reason=f"the token endpoint answered {_phrase(answer.status)}", status=answer.status)
+    return NotNow(error=_failure(answer))
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        found = msgspec.json.decode(body.removeprefix(_BOM))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _granted(fields: Mapping[str, Any]) -> TokenOutcome:
+    access = fields.get("access_token")
+    refresh = fields.get("refresh_token")
+    if not _is_token(access):
+        return Unclear(reason="the token answer holds no usable access token", status=200)
+    kind = fields.get("token_type")
+    if kind is not None and not (isinstance(kind, str) and kind.lower() == "bearer"):
+        return Unclear(reason="the token answer is not of a bearer token", status=200)
+    return Granted(
+        access_token=Secret(access),
+        refresh_token=Secret(refresh) if _is_token(refresh) else None,
+        expires_in_s=token_life_s(fields.get("expires_in")),
+    )
+
+
+def _is_token(value: object) -> bool:
+    # What goes into a header must not be able to end it (RFC 6750 section 2.1 allows less than this).
+    return isinstance(value, str) and 0 < len(value) <= 8192 and value.isascii() and value.isprintable() and " " not in value
+
+
+def token_life_s(expires_in: object) -> float:
+    """Seconds that a token lives, from whatever ``expires_in`` said.
+
+    =====================================================  ======================================================
+    a number above 0, up to 30 days                        taken as it is (36000 is documented, 86400 was seen)
+    the same as text, such as ``"36000"``                  read as the number
+    more than 30 days                                      30 days: no token is believed to live for ever
+    0, negative, not a number, missing, anything else      10 minutes: safe, and no loop of renewals
+    =====================================================  ======================================================
+    """
+    if isinstance(expires_in, str) and _SECONDS.fullmatch(expires_in):
+        expires_in = float(expires_in)
+    if isinstance(expires_in, bool) or not isinstance(expires_in, (int, float)) or not expires_in > 0:
+        return FALLBACK_TOKEN_LIFE_S
+    return float(min(expires_in, MAX_TOKEN_LIFE_S))

@@ -1,0 +1,225 @@
+"""Reads the pieces of a plan, several at once, and holds what came until it is taken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from typing import Literal
+
+import anyio
+import attrs
+import msgspec
+
+from smappee_async.errors import (
+    ApiError,
+    DeadlineExceeded,
+    NotFound,
+    PermissionDenied,
+    RequestError,
+    ResponseTooLarge,
+    SmappeeError,
+    TransportError,
+)
+from smappee_async.models import ChunkFailure
+from smappee_async.query.plan import Piece, Plan, Target
+
+OnError = Literal["raise", "collect"]
+Answers = list[list[msgspec.Raw]]
+
+
+@attrs.frozen
+class Fetched:
+    """A piece that was read whole, and its answers in the order in which they were asked for."""
+
+    piece: Piece
+    answers: Sequence[Sequence[msgspec.Raw]]
+
+
+class Fetcher:
+    """Asks for the pieces of a plan, at most ``concurrency`` at once, and looks no further ahead than that.
+
+    What was read and not taken counts as under way: a slow consumer holds the requests back. There are no idle tasks:
+    each piece has one, and whatever makes room starts the next.
+
+    :param ask: reads one piece; raises a :class:`SmappeeError`.
+    :param in_order: hand out each target's pieces by time, at most one held per target (a few more for few targets).
+    :param on_cut: told of a piece that is cut, and why.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        ask: Callable[[Piece], Awaitable[Answers]],
+        *,
+        concurrency: int,
+        on_error: OnError,
+        in_order: bool,
+        on_cut: Callable[[Piece, SmappeeError], None],
+    ) -> None:
+        self.failures: list[ChunkFailure] = []
+        self.ranges = 0
+        self._plan = plan
+        self._ask = ask
+        self._concurrency = concurrency
+        self._on_error = on_error
+        self._in_order = in_order
+        self._on_cut = on_cut
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ready: deque[Fetched] = deque()
+        self._ready_of: dict[Target, list[Fetched]] = {}
+        self._held = 0
+        self._error: BaseException | None = None
+        self._stopped = False
+        self._news = asyncio.Event()
+
+    # --- for the consumer ---------------------------------------------------------------------------------------------
+
+    async def take(self) -> Fetched | None:
+        """What came first; ``None`` when all has been read or given up.
+
+        :raises SmappeeError: what ends the stream.
+        """
+        while True:
+            self._check()
+            if self._ready:
+                return self._give(self._ready.popleft())
+            if self._plan.is_done:
+                return None
+            await self._something_new()
+
+    async def take_next_of(self, target: Target) -> Fetched | None:
+        """The next piece of one target, by time; ``None`` when all of it has been read or given up.
+
+        :raises SmappeeError: what ends the stream.
+        """
+        while True:
+            self._check()
+            ready = self._ready_of.setdefault(target, [])
+            unread_ms = self._plan.earliest_unread_ms(target)
+            if ready and (unread_ms is None or ready[0].piece.time_range.start_ms < unread_ms):
+                return self._give(ready.pop(0))
+            if not ready and unread_ms is None:
+                return None
+            await self._something_new()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            error, self._error = self._error, None
+            self._stopped = True
+            raise error
+        self._start_more()
+
+    def _give(self, fetched: Fetched) -> Fetched:
+        self._held -= 1
+        self._plan.give_back(fetched.piece)
+        self._start_more()
+        return fetched
+
+    async def _something_new(self) -> None:
+        self._news.clear()
+        await self._news.wait()
+
+    # --- asking -------------------------------------------------------------------------------------------------------
+
+    def _start_more(self) -> None:
+        while not self._stopped and self._error is None and len(self._tasks) < self._concurrency:
+            if not self._in_order and self._held + len(self._tasks) >= self._concurrency:
+                return
+            piece = self._plan.next()
+            if piece is None:
+                return
+            task = asyncio.create_task(self._read(piece), name=f"smappee {piece.target}")
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and self._error is None:
+            self._end(error)
+        self._start_more()
+        self._news.set()
+
+    async def _read(self, piece: Piece) -> None:
+        try:
+            answers = await self._ask(piece)
+        except SmappeeError as error:
+            failure = error
+        else:
+            self.ranges += 1
+            self._plan.read(piece)
+            self._held += 1
+            self._keep(Fetched(piece, answers))
+            return
+        self._failed(piece, failure)
+
+    def _keep(self, fetched: Fetched) -> None:
+        if not self._in_order:
+            self._ready.append(fetched)
+            return
+        ready = self._ready_of.setdefault(fetched.piece.target, [])
+        ready.append(fetched)
+        ready.sort(key=lambda each: each.piece.time_range.start_ms)
+
+    def _failed(self, piece: Piece, error: SmappeeError) -> None:
+        if _is_too_much(error) and self._plan.halve(piece):
+            self._on_cut(piece, error)
+        elif self._on_error == "raise" or not isinstance(error, RequestError | DeadlineExceeded):
+            # What concerns the account, the store or the client itself concerns every park.
+            self._end(error)
+        else:
+            self._collect(piece, error)
+
+    def _collect(self, piece: Piece, error: SmappeeError) -> None:
+        self._plan.read(piece)
+        self._plan.give_back(piece)
+        lost = [(piece.target, piece.time_range)]
+        if isinstance(error, PermissionDenied | NotFound):
+            # The park is not there for this account; asking for its other months tells nothing new.
+            lost += [(piece.target, stretch) for stretch in self._plan.abandon(piece.target)]
+        elif isinstance(error, DeadlineExceeded):
+            lost += [(target, stretch) for target in self._plan.targets for stretch in self._plan.abandon(target)]
+        self.failures += [
+            ChunkFailure(
+                service_location_id=target.service_location_id,
+                serial_number=target.serial_number,
+                time_range=stretch,
+                error=error,
+            )
+            for target, stretch in lost
+        ]
+
+    # --- ending -------------------------------------------------------------------------------------------------------
+
+    def stop(self, error: SmappeeError | None = None) -> None:
+        """Ask nothing more; whoever takes next is told why, or that it is over."""
+        self._stopped = True
+        if error is not None and not self._plan.is_done:
+            self._error = error
+        for task in self._tasks:
+            task.cancel()
+        self._news.set()
+
+    def _end(self, error: BaseException) -> None:
+        if isinstance(error, SmappeeError):
+            error.__traceback__ = None
+        self._error = error
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+
+    async def aclose(self) -> None:
+        """Stop, and wait until every task has ended."""
+        self.stop()
+        if self._tasks:
+            # Shielded, so that the consumer's own cancellation does not leave tasks behind.
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait(self._tasks)
+
+
+def _is_too_much(error: SmappeeError) -> bool:
+    """Whether asking for less may help: too large, or not done in time."""
+    if isinstance(error, ApiError):
+        return error.facts.status in (HTTPStatus.GATEWAY_TIMEOUT, HTTPStatus.REQUEST_TIMEOUT)
+    return isinstance(error, ResponseTooLarge) or (isinstance(error, TransportError) and error.timed_out)

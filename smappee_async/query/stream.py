@@ -1,0 +1,338 @@
+"""The stream that a query hands out: sessions, or whole batches, with an account and a checkpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import operator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Literal, Self
+
+import attrs
+
+from smappee_async.errors import CallFacts
+from smappee_async.events import Event, OnEvent, tell
+from smappee_async.models import (
+    ChargingSession,
+    ChunkFailure,
+    InvalidRecord,
+    SessionBatch,
+    SessionState,
+    StreamStats,
+)
+from smappee_async.query.checkpoint import Checkpoint, Progress
+from smappee_async.query.fetch import Fetched, Fetcher
+from smappee_async.query.plan import Target
+from smappee_async.query.sift import Account, OnInvalid, sift
+from smappee_async.transport.call import Tally
+
+Order = Literal["arrival", "start"]
+
+_BY_START = operator.attrgetter("from_ms", "id")
+
+
+@attrs.frozen(kw_only=True)
+class Question:
+    """What a stream answers.
+
+    :param targets: the charging parks, or stations, that are asked.
+    :param state: which sessions are wanted.
+    :param order: as they arrive, or by start over all parks.
+    :param on_invalid: what to do with a record that cannot be read.
+    """
+
+    targets: tuple[Target, ...]
+    state: SessionState
+    order: Order
+    on_invalid: OnInvalid
+
+
+class SessionStream:
+    """Charging sessions, read as they are consumed. Made by :meth:`SmappeeClient.sessions`.
+
+    ::
+
+        async for session in stream: ...
+
+        async with stream:                      # leaves nothing behind, however the block ends
+            async for batch in stream.batches(): ...
+
+    A stream is read once, by one task, either by session or by batch. It ends normally only if every range was read
+    whole, or is listed in :attr:`failures`.
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        progress: Progress,
+        tally: Tally,
+        open_fetcher: Callable[[], Fetcher],
+        on_event: OnEvent | None,
+    ) -> None:
+        self._reader = _Reader(question, progress, tally, open_fetcher, on_event)
+        self._by_start = question.order == "start"
+        self._sessions: AsyncGenerator[ChargingSession, None] | None = None
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def __aiter__(self) -> AsyncIterator[ChargingSession]:
+        # The generator itself, for it costs least per session. It does not refer back to the stream, so that a broken
+        # off 'async for' over a stream that nobody else knows lets go of everything at once.
+        if self._sessions is None:
+            self._sessions = self._reader.by_start() if self._by_start else self._reader.by_arrival()
+        return self._sessions
+
+    def __anext__(self) -> Awaitable[ChargingSession]:
+        return self.__aiter__().__anext__()
+
+    def batches(self) -> AsyncIterator[SessionBatch]:
+        """The same by whole batches: one park, or station, and one stretch of time each.
+
+        A stretch without sessions comes as an empty batch: it says that it was read. With ``order="start"`` batches
+        come by the start of their stretch, and sessions by start within each.
+        """
+        return self._reader.batches()
+
+    async def collect(self) -> list[ChargingSession]:
+        """All sessions as a list: for questions whose answer is known to fit in memory."""
+        async with self:
+            return [session async for session in self]
+
+    # --- the account --------------------------------------------------------------------------------------------------
+
+    @property
+    def stats(self) -> StreamStats:
+        """The account so far."""
+        return self._reader.stats
+
+    @property
+    def failures(self) -> tuple[ChunkFailure, ...]:
+        """The stretches that could not be read, with ``on_error="collect"``."""
+        return self._reader.failures
+
+    @property
+    def invalid(self) -> tuple[InvalidRecord, ...]:
+        """The records that could not be read, with ``on_invalid="collect"``."""
+        return tuple(self._reader.account.invalid)
+
+    def checkpoint(self) -> Checkpoint:
+        """What has been handed over so far, as plain JSON; pass it as ``resume`` to go on from there.
+
+        Read by batch, it includes the batch in hand: take it once that is saved. Read by session, it includes the
+        stretches before the one in hand, so that going on may repeat sessions of that one but never skips any.
+        """
+        return self._reader.progress.to_json()
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        """Stop reading: no task and no request of the stream is left when this returns. Closing twice is nothing."""
+        if self._sessions is not None:
+            await self._sessions.aclose()
+        await self._reader.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class _Reader:
+    """The working side of a stream; knows nothing of the stream itself."""
+
+    def __init__(
+        self,
+        question: Question,
+        progress: Progress,
+        tally: Tally,
+        open_fetcher: Callable[[], Fetcher],
+        on_event: OnEvent | None,
+    ) -> None:
+        self.account = Account()
+        self.progress = progress
+        self._question = question
+        self._tally = tally
+        self._open_fetcher = open_fetcher
+        self._on_event = on_event
+        self._fetcher: Fetcher | None = None
+        self._handed_over = 0
+        self._in_hand: Iterator[ChargingSession] = iter(())
+
+    async def by_arrival(self) -> AsyncGenerator[ChargingSession, None]:
+        """Session by session, as they come."""
+        fetcher = self._start()
+        try:
+            while (fetched := await fetcher.take()) is not None:
+                for sessions, _ in self._slices(fetched):
+                    self._handed_over += len(sessions)
+                    self._in_hand = iter(sessions)
+                    for session in self._in_hand:
+                        yield session
+                    await asyncio.sleep(0)
+                self._done_with(fetched)
+        finally:
+            fetcher.stop()
+
+    async def by_start(self) -> AsyncGenerator[ChargingSession, None]:
+        """Session by session over all targets, earliest start first, holding one piece of each target."""
+        fetcher = self._start()
+        heads: list[_Head] = []
+        try:
+            for number, target in enumerate(self._question.targets):
+                if await self._advance(head := _Head(number, target), fetcher):
+                    heapq.heappush(heads, head)
+            while heads:
+                head = heads[0]
+                self._handed_over += 1
+                yield head.session
+                if await self._advance(head, fetcher):
+                    heapq.heapreplace(heads, head)
+                else:
+                    heapq.heappop(heads)
+        finally:
+            fetcher.stop()
+
+    async def batches(self) -> AsyncGenerator[SessionBatch, None]:
+        """Batch by batch."""
+        fetcher = self._start()
+        in_order = self._question.order == "start"
+        take = _ByStart(fetcher, self._question.targets).take if in_order else fetcher.take
+        try:
+            while (fetched := await take()) is not None:
+                parts = [(await self._sorted(fetched), True)] if in_order else self._slices(fetched)
+                for sessions, is_last in parts:
+                    self._handed_over += len(sessions)
+                    if is_last:
+                        self._done_with(fetched)
+                    yield SessionBatch(
+                        service_location_id=fetched.piece.target.service_location_id,
+                        serial_number=fetched.piece.target.serial_number,
+                        time_range=fetched.piece.time_range,
+                        sessions=tuple(sessions),
+                        is_last=is_last,
+                    )
+                    await asyncio.sleep(0)
+        finally:
+            fetcher.stop()
+
+    async def _advance(self, head: _Head, fetcher: Fetcher) -> bool:
+        """Move to a target's next session; false when it has no more."""
+        while (session := next(head.rest, None)) is None:
+            if head.fetched is not None:
+                self._done_with(head.fetched)
+            head.fetched = await fetcher.take_next_of(head.target)
+            if head.fetched is None:
+                return False
+            head.rest = iter(await self._sorted(head.fetched))
+        head.session = session
+        return True
+
+    # --- pieces -------------------------------------------------------------------------------------------------------
+
+    def _slices(self, fetched: Fetched) -> Iterator[tuple[list[ChargingSession], bool]]:
+        """The sessions of one piece, a slice at a time."""
+        return sift(
+            fetched.piece,
+            fetched.answers,
+            self._question.state,
+            self.account,
+            on_invalid=self._question.on_invalid,
+            on_unknown_status=self._tell_unknown_status,
+        )
+
+    async def _sorted(self, fetched: Fetched) -> list[ChargingSession]:
+        """The sessions of one piece by start; the service's own order is not documented."""
+        sessions: list[ChargingSession] = []
+        for slice_, _ in self._slices(fetched):
+            sessions += slice_
+            await asyncio.sleep(0)
+        sessions.sort(key=_BY_START)
+        return sessions
+
+    # --- the account --------------------------------------------------------------------------------------------------
+
+    def _done_with(self, fetched: Fetched) -> None:
+        self.progress.add(fetched.piece.target, fetched.piece.time_range)
+
+    def _tell_unknown_status(self, status: str) -> None:
+        tell(self._on_event, Event(kind="unknown_status", facts=CallFacts(), detail=status))
+
+    @property
+    def failures(self) -> tuple[ChunkFailure, ...]:
+        return () if self._fetcher is None else tuple(self._fetcher.failures)
+
+    @property
+    def stats(self) -> StreamStats:
+        account = self.account
+        sessions = self._handed_over - operator.length_hint(self._in_hand)
+        return StreamStats(
+            # What was looked at, but waits to be handed over, does not count yet.
+            received=account.received - (account.kept - sessions),
+            sessions=sessions,
+            filtered=account.filtered,
+            duplicates=account.duplicates,
+            invalid=len(account.invalid),
+            unknown_statuses=sum(account.unknown_statuses.values()),
+            ranges=0 if self._fetcher is None else self._fetcher.ranges,
+            requests=self._tally.requests,
+            retries=self._tally.retries,
+            bytes=self._tally.bytes,
+        )
+
+    # --- start and end ------------------------------------------------------------------------------------------------
+
+    def _start(self) -> Fetcher:
+        if self._fetcher is not None:
+            raise RuntimeError("a stream is read once; ask for a new one with client.sessions()")
+        self._fetcher = self._open_fetcher()
+        return self._fetcher
+
+    async def aclose(self) -> None:
+        if self._fetcher is not None:
+            await self._fetcher.aclose()
+
+
+class _Head:
+    """The next session of one target, for merging by start."""
+
+    __slots__ = ("fetched", "number", "rest", "session", "target")
+
+    session: ChargingSession
+
+    def __init__(self, number: int, target: Target) -> None:
+        self.number = number
+        self.target = target
+        self.fetched: Fetched | None = None
+        self.rest: Iterator[ChargingSession] = iter(())
+
+    def __lt__(self, other: _Head) -> bool:
+        mine, theirs = self.session.from_ms, other.session.from_ms
+        return mine < theirs or (mine == theirs and self.number < other.number)
+
+
+class _ByStart:
+    """Pieces of all targets by the start of their stretch, holding one of each."""
+
+    def __init__(self, fetcher: Fetcher, targets: Sequence[Target]) -> None:
+        self._fetcher = fetcher
+        self._targets = targets
+        self._owed = list(range(len(targets)))
+        self._heads: list[tuple[int, int, Fetched]] = []
+
+    async def take(self) -> Fetched | None:
+        """The next; ``None`` at the end."""
+        while self._owed:
+            number = self._owed[-1]
+            fetched = await self._fetcher.take_next_of(self._targets[number])
+            self._owed.pop()
+            if fetched is not None:
+                heapq.heappush(self._heads, (fetched.piece.time_range.start_ms, number, fetched))
+        if not self._heads:
+            return None
+        _, number, fetched = heapq.heappop(self._heads)
+        self._owed.append(number)
+        return fetched

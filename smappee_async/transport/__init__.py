@@ -1,0 +1,1 @@
+"""One call over HTTP, and how often to try it."""

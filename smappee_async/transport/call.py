@@ -1,0 +1,184 @@
+"""One call as the rest of the package sees it: a request goes in, a value comes out, whatever it took."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Protocol, TypeVar
+
+import attrs
+
+from smappee_async.defaults import PROBE_INTERVAL_S
+from smappee_async.errors import (
+    ApiError,
+    AuthenticationError,
+    CallFacts,
+    DeadlineExceeded,
+    RequestError,
+    SmappeeError,
+)
+from smappee_async.events import Event, OnEvent, tell
+from smappee_async.limits import RetryPolicy
+from smappee_async.protocol.requests import Request
+from smappee_async.protocol.responses import Answer
+from smappee_async.secret import Secret
+from smappee_async.transport.gate import Gate
+from smappee_async.transport.http import HttpTransport
+from smappee_async.transport.retry import Again, RetryBudget, is_passing, next_attempt
+
+ResultT = TypeVar("ResultT")
+
+
+class AccessTokens(Protocol):
+    """Where access tokens come from."""
+
+    async def access_token(self, rejected: Secret | None = None) -> Secret:
+        """A token that is good now, and is not ``rejected``."""
+        ...
+
+
+@attrs.define
+class Tally:
+    """What the calls of one stream have cost so far."""
+
+    requests: int = 0
+    retries: int = 0
+    bytes: int = 0
+
+
+class Caller:
+    """Makes calls: gate, token, attempt, and again where that helps."""
+
+    def __init__(
+        self, transport: HttpTransport, gate: Gate, tokens: AccessTokens, policy: RetryPolicy, on_event: OnEvent | None
+    ) -> None:
+        self._transport = transport
+        self._gate = gate
+        self._tokens = tokens
+        self._policy = policy
+        self._budget = RetryBudget(policy.budget)
+        self._on_event = on_event
+        self._clock = asyncio.get_running_loop().time
+
+    async def call(
+        self,
+        request: Request,
+        read: Callable[[Answer], ResultT],
+        *,
+        deadline_at: float | None = None,
+        tally: Tally | None = None,
+    ) -> ResultT:
+        """Send a request until it succeeds or trying again makes no sense, and read the answer.
+
+        :param read: turns an answer into the result, or raises a :class:`RequestError`.
+        :param deadline_at: loop time at which the call ends, come what may: waiting, tokens and attempts included.
+        :raises SmappeeError: with the facts of the call filled in.
+        """
+        started_at = self._clock()
+        effort = Tally()
+        try:
+            return await self._within(deadline_at, request, read, effort)
+        except SmappeeError as error:
+            elapsed_s = self._clock() - started_at
+            error.with_facts(attrs.evolve(request.facts, attempts=effort.requests, elapsed_s=elapsed_s))
+            raise
+        finally:
+            if tally is not None:
+                tally.requests += effort.requests
+                tally.retries += effort.retries
+                tally.bytes += effort.bytes
+
+    async def _within(
+        self, deadline_at: float | None, request: Request, read: Callable[[Answer], ResultT], effort: Tally
+    ) -> ResultT:
+        if deadline_at is None:
+            return await self._until_done(request, read, effort)
+        timer = asyncio.timeout_at(deadline_at)
+        if self._clock() < deadline_at:
+            try:
+                async with timer:
+                    return await self._until_done(request, read, effort)
+            except TimeoutError:
+                if not timer.expired():
+                    raise
+        raise DeadlineExceeded("the deadline passed before the call was done")
+
+    async def _until_done(self, request: Request, read: Callable[[Answer], ResultT], effort: Tally) -> ResultT:
+        attempts = 0  # since the call began, or since patience began anew
+        rejected: Secret | None = None
+        last_cost = 0
+        while True:
+            attempts += 1
+            outcome: ResultT | RequestError
+            try:
+                await self._tokens.access_token(rejected)
+                async with self._gate.place():
+                    # The wait for the place may have been long; a token that is still good is given at once.
+                    token = await self._tokens.access_token(rejected)
+                    outcome = await self._attempt(request, token, read, effort)
+            except RequestError as error:  # the token call did not get through
+                outcome = error.with_traceback(None)
+            if not isinstance(outcome, RequestError):
+                self._budget.give(last_cost if last_cost else 1)
+                return outcome
+            if outcome.facts.status == HTTPStatus.UNAUTHORIZED:
+                if rejected is not None:
+                    raise AuthenticationError(
+                        "Smappee refused a fresh access token", facts=CallFacts(status=outcome.facts.status)
+                    )
+                rejected = token
+                attempts -= 1  # renewing is not failing: the call still has all its attempts
+                effort.retries += 1
+                continue
+            again = next_attempt(outcome, attempts, self._policy, random.random())
+            if again is not None and not self._budget.take(again.cost):
+                again, outcome.retry_budget_exhausted = None, True
+            if again is None:
+                again = self._with_patience(outcome)
+                attempts = 0
+            if again is None:
+                raise outcome
+            last_cost = again.cost
+            effort.retries += 1
+            await self._wait(again, outcome, request)
+
+    async def _attempt(
+        self, request: Request, token: Secret, read: Callable[[Answer], ResultT], effort: Tally
+    ) -> ResultT | RequestError:
+        """Send once; an error is returned, so that no frame that saw the answer is part of its traceback."""
+        effort.requests += 1
+        facts = attrs.evolve(request.facts, attempts=effort.requests)
+        try:
+            answer = await self._transport.send(request, token)
+            effort.bytes += len(answer.body)
+            result = read(answer)
+        except RequestError as error:
+            # Any definite answer, a 404 too, shows that the service is up.
+            self._gate.failed() if is_passing(error) else self._gate.answered()
+            tell(self._on_event, Event(kind="failed", facts=facts, detail=error.reason))
+            return error.with_traceback(None)
+        self._gate.answered()
+        tell(self._on_event, Event(kind="answered", facts=attrs.evolve(facts, status=answer.status)))
+        return result
+
+    def _with_patience(self, error: RequestError) -> Again | None:
+        """With patience, an outage is waited out: everybody pauses, and one probe asks now and then."""
+        patience, down_since = self._policy.patience, self._gate.down_since
+        if patience is None or down_since is None or not is_passing(error):
+            return None
+        if self._clock() - down_since >= patience.total_seconds():
+            return None
+        asked_s = error.retry_after_s if isinstance(error, ApiError) else None
+        return Again(wait_s=max(PROBE_INTERVAL_S * (1 + random.random()), asked_s or 0.0), pause=True, cost=0)
+
+    async def _wait(self, again: Again, error: RequestError, request: Request) -> None:
+        if again.pause:
+            self._gate.pause(again.wait_s)
+        event = Event(
+            kind="paused" if again.pause else "retrying", facts=request.facts, detail=error.reason, wait_s=again.wait_s
+        )
+        tell(self._on_event, event)
+        if not again.pause:  # a pause is waited out at the gate, with everybody else
+            await asyncio.sleep(again.wait_s)

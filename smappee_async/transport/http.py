@@ -1,0 +1,165 @@
+"""One attempt over HTTP, bounded in time and size. What aiohttp raises does not get past this module.
+
+aiohttp's defaults that are not good enough here, each pinned by a test: it sends an idempotent request a second time
+when the server hangs up, follows 307 with the body to anywhere, counts the wait for a free connection as time-out,
+reads bodies of any size, shares cookies between accounts, and puts the bearer token in its exceptions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import attrs
+from yarl import URL
+
+from smappee_async._version import __version__
+from smappee_async.defaults import KEEPALIVE_S
+from smappee_async.errors import CallFacts, ConfigurationError, RequestError, ResponseTooLarge, TransportError
+from smappee_async.limits import Limits
+from smappee_async.protocol.requests import Request
+from smappee_async.protocol.responses import Answer
+from smappee_async.secret import Secret
+
+_READ_SIZE = 256 * 1024
+
+
+class HttpTransport:
+    """Sends one request at a time per call, over a session of its own.
+
+    :param host_session: a session that the host program owns. Its connection pool is shared; the session itself is not
+        used, so that its cookies, headers and settings neither reach Smappee nor are changed by it. It is never closed.
+    """
+
+    def __init__(self, limits: Limits, host_session: aiohttp.ClientSession | None = None) -> None:
+        self._limits = limits
+        if host_session is not None and (host_session.closed or host_session.connector is None):
+            raise ConfigurationError("the http_session that was given is closed", advice="Give an open session, or none")
+        connector = None if host_session is None else host_session.connector
+        try:
+            self._session = aiohttp.ClientSession(
+                connector=connector
+                or aiohttp.TCPConnector(
+                    limit=limits.concurrency, limit_per_host=limits.concurrency, keepalive_timeout=KEEPALIVE_S
+                ),
+                connector_owner=connector is None,
+                # Two accounts in one process must not share a session cookie.
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={
+                    "User-Agent": f"smappee-async/{__version__}",
+                    "Accept": "application/json",
+                    "Accept-Encoding": "gzip",
+                },
+                # Never the environment: with a .netrc, aiohttp refuses to send the bearer token.
+                trust_env=False,
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=limits.connect_timeout_s, sock_read=limits.read_timeout_s
+                ),
+                trace_configs=None if host_session is None else host_session.trace_configs,
+            )
+        except RuntimeError:
+            raise ConfigurationError(
+                "the http_session that was given belongs to another event loop",
+                advice="Create it in the loop that opens the client",
+            ) from None
+        # aiohttp sends a GET again by itself when the connection drops, which falsifies every count of attempts. There
+        # is no public switch; a behaviour test fails should this one stop working.
+        self._session._retry_connection = False  # noqa: SLF001
+
+    async def send(self, request: Request, access_token: Secret | None = None) -> Answer:
+        """Send once and read the answer whole.
+
+        :raises TransportError: no complete answer came in time.
+        :raises ResponseTooLarge: the answer is beyond ``Limits.max_body_bytes``.
+        """
+        outcome = await self._exchange(request, access_token)
+        if isinstance(outcome, Answer):
+            return outcome
+        # Raised here, outside every handler and frame that has seen the token, the URL or aiohttp's own exception.
+        raise outcome
+
+    async def _exchange(self, request: Request, access_token: Secret | None) -> Answer | RequestError:
+        timeout = asyncio.timeout(self._limits.attempt_timeout_s)
+        try:
+            async with (
+                timeout,
+                self._session.request(
+                    request.method,
+                    URL(request.url, encoded=True),
+                    data=None if request.form is None else request.form.reveal().encode(),
+                    headers=_headers(request, access_token),
+                    allow_redirects=False,
+                ) as response,
+            ):
+                body = await self._read(response)
+                if body is None:
+                    response.close()
+                    size = f"{self._limits.max_body_bytes:,} bytes"
+                    return ResponseTooLarge(f"the answer is larger than {size}", facts=_facts(request, response.status))
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return Answer(status=response.status, headers=headers, body=body)
+        except TimeoutError as error:
+            if timeout.expired():
+                what = f"the attempt took longer than {self._limits.attempt_timeout_s:g} s"
+                return TransportError(what, timed_out=True, facts=request.facts)
+            return _timed_out(error, self._limits, request)
+        except aiohttp.ClientError as error:
+            return _failed(error, request)
+        except OSError as error:
+            return TransportError(f"the connection failed ({type(error).__name__})", facts=request.facts)
+        except (ValueError, UnicodeError, RuntimeError) as error:
+            # aiohttp lets some malformed answers and a closed session out as plain errors.
+            return TransportError(f"the call failed inside the HTTP library ({type(error).__name__})", facts=request.facts)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
+        """The body, unpacked; ``None`` as soon as it is known to be too large."""
+        limit = self._limits.max_body_bytes
+        if response.content_length is not None and response.content_length > limit:
+            return None
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in response.content.iter_chunked(_READ_SIZE):
+            size += len(piece)
+            if size > limit:
+                return None
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def aclose(self) -> None:
+        """Close the session; the host's connections stay open. Closing twice is nothing."""
+        await self._session.close()
+
+
+def _headers(request: Request, access_token: Secret | None) -> dict[str, str]:
+    headers = {}
+    if request.form is not None:
+        headers["Content-Type"] = "application/x-www-form-urlencoded;charset=UTF-8"
+    if access_token is not None:
+        headers["Authorization"] = f"Bearer {access_token.reveal()}"
+    return headers
+
+
+def _facts(request: Request, status: int) -> CallFacts:
+    return attrs.evolve(request.facts, status=status)
+
+
+def _timed_out(error: TimeoutError, limits: Limits, request: Request) -> TransportError:
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        what = f"no connection within {limits.connect_timeout_s:g} s"
+        return TransportError(what, sent=False, facts=request.facts)
+    return TransportError(f"the server was silent for {limits.read_timeout_s:g} s", timed_out=True, facts=request.facts)
+
+
+def _failed(error: aiohttp.ClientError, request: Request) -> TransportError:
+    """aiohttp's exceptions hold headers and URLs, so only their kind is told."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return TransportError("the server's certificate is not trusted", sent=False, facts=request.facts)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return TransportError("the host name is not known", sent=False, facts=request.facts)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return TransportError("the connection could not be opened", sent=False, facts=request.facts)
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return TransportError("the answer broke off before its end", facts=request.facts)
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return TransportError("the server hung up without an answer", facts=request.facts)
+    return TransportError(f"the connection was lost ({type(error).__name__})", facts=request.facts)

@@ -1,0 +1,97 @@
+"""Whether and when to try again: a function of values, and the budget that all calls share."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import attrs
+
+from smappee_async.defaults import RETRY_COST, THROTTLED_RETRY_COST
+from smappee_async.errors import ApiError, RateLimited, RequestError, ResponseDecodeError, ServerError, TransportError
+from smappee_async.limits import RetryPolicy
+
+_RETRIED_STATUSES = frozenset(
+    {
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+_UNTRUSTED = "the server's certificate is not trusted"
+
+
+class RetryBudget:
+    """A bucket that retries draw on and successes refill, so that retries cannot multiply the load of an outage."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.left = size
+
+    def take(self, cost: int) -> bool:
+        """Pay for one retry; false if there is not enough left."""
+        if cost > self.left:
+            return False
+        self.left -= cost
+        return True
+
+    def give(self, amount: int) -> None:
+        """Refill after a success: what its last retry cost, or one where it needed none."""
+        self.left = min(self._size, self.left + amount)
+
+
+@attrs.frozen(kw_only=True)
+class Again:
+    """Try again.
+
+    :param wait_s: seconds to wait first.
+    :param pause: whether everybody should wait, for the server spoke of its load and not of this call.
+    :param cost: what it takes from the budget.
+    """
+
+    wait_s: float
+    pause: bool
+    cost: int
+
+
+def is_passing(error: RequestError) -> bool:
+    """Whether trying the same again may help."""
+    if isinstance(error, TransportError):
+        return error.reason != _UNTRUSTED
+    if isinstance(error, ApiError):
+        return error.facts.status in _RETRIED_STATUSES
+    # Half an array or an HTML page in place of JSON: the next answer is usually whole. One odd record is not.
+    return isinstance(error, ResponseDecodeError) and error.index is None
+
+
+def is_throttling(error: RequestError) -> bool:
+    """Whether the server says that it is too busy."""
+    return isinstance(error, RateLimited) or (
+        isinstance(error, ServerError) and error.facts.status == HTTPStatus.SERVICE_UNAVAILABLE
+    )
+
+
+def next_attempt(error: RequestError, attempts: int, policy: RetryPolicy, chance: float) -> Again | None:
+    """What to do after a failed attempt; ``None`` to give up.
+
+    :param attempts: how many have been made.
+    :param chance: a random number in [0, 1): waits have full jitter, so that many callers spread out.
+    """
+    if attempts >= policy.attempts or not is_passing(error):
+        return None
+    throttled = is_throttling(error)
+    base_s = policy.throttled_base_delay_s if throttled else policy.base_delay_s
+    wait_s = chance * min(policy.max_delay_s, base_s * 2 ** (attempts - 1))
+    asked_s = error.retry_after_s if isinstance(error, ApiError) else None
+    if asked_s is not None:
+        if asked_s > policy.max_retry_after_s:
+            return None
+        wait_s = max(wait_s, asked_s * (1 + 0.1 * chance))
+    if throttled and asked_s is not None:
+        # The shared pause and its single probe already keep the load down; the budget has nothing to add.
+        return Again(wait_s=wait_s, pause=True, cost=0)
+    if throttled:
+        return Again(wait_s=wait_s, pause=isinstance(error, RateLimited), cost=THROTTLED_RETRY_COST)
+    return Again(wait_s=wait_s, pause=False, cost=RETRY_COST)
