@@ -1,0 +1,69 @@
+"""The simulated instant: which sessions have begun, and which have ended, depends on it alone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class SimulatedClock:
+    """The time of day in the simulated world, in epoch milliseconds.
+
+    It stands still until it is moved, so that a test decides what the service knows. A ``running`` one also
+    advances with the event loop's own time, from the moment its simulator starts.
+    """
+
+    def __init__(self, now_ms: int, *, running: bool = False) -> None:
+        self._base_ms = now_ms
+        self._running = running
+        self._loop_time: Callable[[], float] | None = None
+        self._started_s = 0.0
+
+    @classmethod
+    def at(cls, instant: str | datetime, *, running: bool = False) -> SimulatedClock:
+        """A clock at an aware ``datetime``, or at its ISO 8601 text such as ``2026-11-01T00:00:00Z``."""
+        return cls(epoch_ms(instant), running=running)
+
+    @property
+    def now_ms(self) -> int:
+        """The simulated instant, in milliseconds since 1970-01-01T00:00:00Z."""
+        if self._loop_time is None:
+            return self._base_ms
+        return self._base_ms + int((self._loop_time() - self._started_s) * 1000)
+
+    @property
+    def now(self) -> datetime:
+        """The simulated instant, in UTC."""
+        return datetime.fromtimestamp(self.now_ms / 1000, UTC)
+
+    def move(self, by: timedelta | float) -> None:
+        """Move by a duration, or by a number of seconds; backwards is allowed, servers' clocks do that."""
+        delta = by if isinstance(by, timedelta) else timedelta(seconds=by)
+        self._base_ms += delta // timedelta(milliseconds=1)
+
+    def move_to(self, instant: str | datetime) -> None:
+        """Jump to an instant."""
+        self._base_ms += epoch_ms(instant) - self.now_ms
+
+    def start(self, loop_time: Callable[[], float]) -> None:
+        """Begin to run, if this is a running clock; called by the simulator with its loop's time."""
+        if self._running:
+            self.stop()
+            self._loop_time, self._started_s = loop_time, loop_time()
+
+    def stop(self) -> None:
+        """Stand still where the hands are; called by the simulator when it closes."""
+        self._base_ms = self.now_ms
+        self._loop_time = None
+
+
+def epoch_ms(instant: str | datetime) -> int:
+    """Whole milliseconds since the epoch of an aware instant; a naive one is a ``ValueError``."""
+    moment = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
+    if moment.tzinfo is None:
+        raise ValueError(f"{instant!r} has no time zone; write it as 2026-11-01T00:00:00Z or pass an aware datetime")
+    # Exact: a float timestamp would be a rounding away from the edge of a range.
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)

@@ -1,0 +1,110 @@
+"""The truth: what a client should have seen, to hold against what it says it saw."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from .wire import Record, record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from .assumptions import Assumptions
+    from .clock import SimulatedClock
+    from .sessions import SimulatedSession, State
+    from .world import World
+
+_DIGEST_BYTES: Final = 16
+
+
+class Ledger:
+    """Every session of a world at a moment, by park and time of start, and a cheap way to compare.
+
+    It knows nothing of faults, caps or the order of answers: it says what happened, not what was served.
+    """
+
+    def __init__(self, world: World, clock: SimulatedClock, assumptions: Assumptions) -> None:
+        self._world = world
+        self._clock = clock
+        self._assumptions = assumptions
+
+    def sessions(
+        self,
+        service_location_id: int,
+        start_ms: int,
+        end_ms: int | None = None,
+        state: State = "completed",
+        at_ms: int | None = None,
+    ) -> Iterator[SimulatedSession]:
+        """Sessions that started in ``[start_ms, end_ms)`` and are in ``state`` at ``at_ms``, by start.
+
+        Without ``end_ms`` the range is open; without ``at_ms`` the moment is the clock's now. A park that does not
+        exist is a ``LookupError``.
+        """
+        moment_ms = self._clock.now_ms if at_ms is None else at_ms
+        # What starts after the moment is not there yet, so an open range ends with it.
+        until_ms = moment_ms + 1 if end_ms is None else min(end_ms, moment_ms + 1)
+        if state == "active":
+            start_ms = max(start_ms, self._world.earliest_open_ms(service_location_id, moment_ms))
+        for session in self._world.sessions(service_location_id, start_ms, until_ms):
+            if session.in_state(state, moment_ms):
+                yield session
+
+    def count(
+        self,
+        service_location_id: int,
+        start_ms: int,
+        end_ms: int | None = None,
+        state: State = "completed",
+        at_ms: int | None = None,
+    ) -> int:
+        """How many sessions :meth:`sessions` gives."""
+        return sum(1 for _ in self.sessions(service_location_id, start_ms, end_ms, state, at_ms))
+
+    def wire(self, session: SimulatedSession, at_ms: int | None = None) -> Record:
+        """What the service should say of a session at a moment, with the wire's own keys."""
+        return record(session, self._clock.now_ms if at_ms is None else at_ms, self._assumptions)
+
+    def digest(
+        self,
+        service_location_id: int,
+        start_ms: int,
+        end_ms: int | None = None,
+        state: State = "completed",
+        at_ms: int | None = None,
+    ) -> str:
+        """One short text for the wire records of :meth:`sessions`, whatever their order."""
+        moment_ms = self._clock.now_ms if at_ms is None else at_ms
+        sessions = self.sessions(service_location_id, start_ms, end_ms, state, moment_ms)
+        return self.digest_of(self.wire(session, moment_ms) for session in sessions)
+
+    @staticmethod
+    def digest_of(records: Iterable[Mapping[str, object]]) -> str:
+        """The same digest of records that came over the wire: equal if and only if the multisets are."""
+        digest = RecordDigest()
+        for item in records:
+            digest.add(item)
+        return digest.text
+
+
+class RecordDigest:
+    """A digest of a multiset of wire records, one at a time.
+
+    Sums of hashes do not depend on order, and unlike with exclusive-or a record that comes twice counts twice.
+    """
+
+    def __init__(self) -> None:
+        self._total = 0
+
+    def add(self, record: Mapping[str, object]) -> None:
+        """Take one more record in."""
+        text = msgspec.json.encode(record, order="sorted")
+        self._total += int.from_bytes(blake2b(text, digest_size=_DIGEST_BYTES).digest())
+
+    @property
+    def text(self) -> str:
+        """The digest so far, in hexadecimal."""
+        return f"{self._total % (1 << (8 * _DIGEST_BYTES)):0{2 * _DIGEST_BYTES}x}"

@@ -1,0 +1,162 @@
+"""The token endpoint without its HTTP: grants, rotation, reuse and revocation as a state machine of values."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .assumptions import Assumptions
+
+
+@attrs.frozen(kw_only=True)
+class Account:
+    """What a client must present; the defaults are invented and good for any simulator."""
+
+    client_id: str = "simulated-client"
+    client_secret: str = attrs.field(default="simulated-secret", repr=False)
+    username: str = attrs.field(default="simulated user", repr=False)
+    """Not an e-mail address, as with the service; its space breaks clients that do not encode their forms."""
+    password: str = attrs.field(default="simulated&pass=word", repr=False)
+
+
+@attrs.frozen
+class TokenAnswer:
+    """Status and JSON body of one answer of the token endpoint."""
+
+    status: int
+    body: Mapping[str, object]
+
+
+@attrs.define
+class _Access:
+    family: int
+    expires_at_s: float
+
+
+@attrs.define
+class _Refresh:
+    family: int
+    used: bool = False
+
+
+class TokenServer:
+    """Tokens issued so far and what they are worth; time is handed in, in seconds of any steady clock."""
+
+    def __init__(self, account: Account, assumptions: Assumptions, *, seed: int = 0) -> None:
+        self._account = account
+        self._assumptions = assumptions
+        self._random = random.Random(seed)
+        self._access: dict[str, _Access] = {}
+        self._refresh: dict[str, _Refresh] = {}
+        self._families = 0
+        self.password_grants = 0
+        """Successful logins."""
+        self.refresh_grants = 0
+        """Successful refreshes."""
+        self.refusals = 0
+        """Requests that got no token."""
+        self.reuse_detections = 0
+        """Refresh tokens that were used after they had died by rotation."""
+        self.issued = 0
+        """Access tokens handed out."""
+
+    def grant(self, form: Mapping[str, str], now_s: float) -> TokenAnswer:
+        """Answer one request for a token.
+
+        Pages 8552463 *Get token* and 8552461 *Refresh token*. The bodies of refusals are not documented; they follow
+        what clients logged and RFC 6749 section 5.2.
+        """
+        account = self._account
+        if form.get("client_id") != account.client_id or form.get("client_secret") != account.client_secret:
+            return self._refuse(401, "unauthorized_client", "Invalid Credentials")
+        match form.get("grant_type"):
+            case "password":
+                if form.get("username") != account.username or form.get("password") != account.password:
+                    return self._refuse(400, "invalid_grant", "Invalid username or password")
+                return self._login(now_s)
+            case "refresh_token":
+                return self._rotate(form.get("refresh_token", ""), now_s)
+            case None | "":
+                return self._refuse(400, "invalid_request", "Missing parameter: grant_type")
+            case _:
+                return self._refuse(400, "unsupported_grant_type", "Unsupported grant type")
+
+    def accepts(self, access_token: str, now_s: float) -> bool:
+        """Whether an access token opens the data routes now."""
+        access = self._access.get(access_token)
+        return access is not None and now_s < access.expires_at_s
+
+    def revoke_access_tokens(self) -> None:
+        """End every access token; refresh tokens stay good."""
+        self._access.clear()
+
+    def expire_access_tokens(self) -> None:
+        """Let the time of every access token be over; refresh tokens stay good."""
+        for access in self._access.values():
+            access.expires_at_s = float("-inf")
+
+    def revoke_everything(self) -> None:
+        """End every token: only a login helps."""
+        self._access.clear()
+        self._refresh.clear()
+
+    def _login(self, now_s: float) -> TokenAnswer:
+        if self._assumptions.login_revokes_previous:
+            self.revoke_everything()
+        self.password_grants += 1
+        self._families += 1
+        return self._issue(self._families, self._new_refresh_token(self._families), now_s)
+
+    def _rotate(self, refresh_token: str, now_s: float) -> TokenAnswer:
+        refresh = self._refresh.get(refresh_token)
+        if refresh is not None and refresh.used:
+            self.reuse_detections += 1
+            if self._assumptions.refresh_reuse == "revokes_family":
+                self._revoke_family(refresh.family)
+        if refresh is None or refresh.used:
+            return self._refuse(400, "invalid_grant", "Invalid refresh token")
+        self.refresh_grants += 1
+        if self._assumptions.refresh_ends_access_token:
+            self._drop_access_tokens(refresh.family)
+        if not self._assumptions.refresh_returns_new_token:
+            return self._issue(refresh.family, None, now_s)
+        refresh.used = self._assumptions.old_refresh_token == "dies"
+        return self._issue(refresh.family, self._new_refresh_token(refresh.family), now_s)
+
+    def _issue(self, family: int, refresh_token: str | None, now_s: float) -> TokenAnswer:
+        # Tokens whose time is over are forgotten here, so that a soak of many rotations does not grow.
+        self._access = {token: held for token, held in self._access.items() if now_s < held.expires_at_s}
+        access_token = self._new_token()
+        self._access[access_token] = _Access(family, now_s + self._assumptions.expires_in_s)
+        self.issued += 1
+        body: dict[str, object] = {"access_token": access_token, "expires_in": self._assumptions.expires_in_s}
+        if refresh_token is not None:
+            body["refresh_token"] = refresh_token
+        return TokenAnswer(200, body)
+
+    def _refuse(self, status: int, error: str, description: str) -> TokenAnswer:
+        self.refusals += 1
+        return TokenAnswer(status, {"error": error, "error_description": description})
+
+    def _revoke_family(self, family: int) -> None:
+        self._drop_access_tokens(family)
+        for refresh in self._refresh.values():
+            if refresh.family == family:
+                refresh.used = True
+
+    def _drop_access_tokens(self, family: int) -> None:
+        self._access = {token: held for token, held in self._access.items() if held.family != family}
+
+    def _new_refresh_token(self, family: int) -> str:
+        token = self._new_token()
+        self._refresh[token] = _Refresh(family)
+        return token
+
+    def _new_token(self) -> str:
+        return str(UUID(int=self._random.getrandbits(128), version=4))

@@ -1,0 +1,68 @@
+"""What was asked and what was sent, request by request, in bounded memory."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from .routing import RouteName
+
+
+@attrs.define
+class RequestLog:
+    """One request and its answer; filled in while it is being served."""
+
+    index: int
+    """Position in order of arrival, from 0."""
+    at_s: float
+    """The event loop's time at arrival."""
+    method: str
+    path: str
+    route: RouteName
+    service_location_id: int | None = None
+    serial_number: int | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
+    active: bool | None = None
+    status: int = 0
+    """HTTP status that was sent; 0 while there is none, and for good when the connection broke before."""
+    sessions: int = 0
+    """Session records in the answer; 0 where the answer was not sent whole."""
+    fault: str | None = None
+    """Kind of the fault that struck; several are joined with ``+``."""
+    body_bytes: int = 0
+    """Bytes of the body that was sent, before any content encoding is undone."""
+
+
+class Journal:
+    """The latest requests, and how many there were of each route since the last reset."""
+
+    def __init__(self, limit: int) -> None:
+        self._entries: deque[RequestLog] = deque(maxlen=limit)
+        self._hits: Counter[RouteName] = Counter()
+        self._arrived = 0
+
+    def open(self, at_s: float, method: str, path: str, route: RouteName) -> RequestLog:
+        """A new entry, already counted."""
+        entry = RequestLog(self._arrived, at_s, method, path, route)
+        self._arrived += 1
+        self._hits[route] += 1
+        self._entries.append(entry)
+        return entry
+
+    def entries(self) -> list[RequestLog]:
+        """The latest requests, oldest first."""
+        return list(self._entries)
+
+    def hits(self, route: RouteName | None = None) -> int:
+        """Requests so far, of one route or in all; unlike the entries never cut off."""
+        return self._hits.total() if route is None else self._hits[route]
+
+    def reset(self) -> None:
+        """Forget everything and count from 0 again."""
+        self._entries.clear()
+        self._hits.clear()
+        self._arrived = 0

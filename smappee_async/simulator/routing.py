@@ -1,0 +1,117 @@
+"""What a request asks for: from its path and query to values, without I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RouteName: TypeAlias = Literal[
+    "token", "servicelocations", "info", "park_sessions", "station_sessions", "unsupported", "other"
+]
+ROUTE_NAMES: Final[tuple[RouteName, ...]] = (
+    "token",
+    "servicelocations",
+    "info",
+    "park_sessions",
+    "station_sessions",
+    "unsupported",
+    "other",
+)
+SESSION_ROUTES: Final[frozenset[RouteName]] = frozenset({"park_sessions", "station_sessions"})
+DATA_ROUTES: Final[frozenset[RouteName]] = frozenset({"park_sessions", "station_sessions", "servicelocations", "info"})
+
+_LONGEST_NUMBER: Final = 17
+"""Digits of a timestamp in a range: enough for any year that has a name, too few to choke an integer."""
+
+
+@attrs.frozen
+class Route:
+    """One call of the API, with the number its path names."""
+
+    name: RouteName
+    service_location_id: int | None = None
+    serial_number: int | None = None
+
+
+@attrs.frozen
+class SessionQuery:
+    """Which sessions are asked for: of which park (or one station of it), started when, in which state."""
+
+    service_location_id: int
+    serial_number: int | None
+    start_ms: int
+    end_ms: int | None
+    active: bool | None
+
+
+class BadQueryError(ValueError):
+    """A query parameter that the service refuses; the text says why."""
+
+
+class MissingRangeError(BadQueryError):
+    """No ``range`` at all, which the service may answer differently."""
+
+
+_OTHER: Final = Route("other")
+_UNSUPPORTED: Final = Route("unsupported")
+
+
+def find_route(path: str) -> Route:
+    """The call that a path names.
+
+    The token URL is documented with v1 in the prose and v3 in its example, and both work. The calls for sessions
+    exist in v3 only [D: page 2803007489].
+    """
+    match path.split("/"):
+        case ["", "dev", "v1" | "v3", "oauth2", "token"]:
+            return Route("token")
+        case ["", "dev", "v3", "servicelocation"]:
+            return Route("servicelocations")
+        case ["", "dev", "v3", "servicelocation", number, "info"]:
+            return _OTHER if (value := _number(number)) is None else Route("info", value)
+        case ["", "dev", "v3", "chargingparks", number, "sessions"]:
+            return _OTHER if (value := _number(number)) is None else Route("park_sessions", value)
+        case ["", "dev", "v3", "chargingstations", number, "sessions"]:
+            value = _number(number)
+            return _OTHER if value is None else Route("station_sessions", serial_number=value)
+        case ["", "dev", "v1" | "v2", "chargingparks" | "chargingstations", _, "sessions"]:
+            return _UNSUPPORTED
+        case _:
+            return _OTHER
+
+
+def parse_range(query: Mapping[str, str]) -> tuple[int, int | None]:
+    """``range=startMs[,endMs]`` in epoch milliseconds, the end exclusive and optional [D]."""
+    text = query.get("range")
+    if text is None:
+        raise MissingRangeError("Required parameter 'range' is not present")
+    first, comma, last = text.partition(",")
+    start_ms = _number(first)
+    end_ms = _number(last) if comma else None
+    if start_ms is None or (comma and end_ms is None):
+        raise BadQueryError("Parameter 'range' must be start[,end] in milliseconds")
+    if end_ms is not None and end_ms < start_ms:
+        raise BadQueryError("Parameter 'range' ends before it starts")
+    return start_ms, end_ms
+
+
+def parse_active(query: Mapping[str, str]) -> bool | None:
+    """``active``, or ``None`` where it is left to the service."""
+    match query.get("active"):
+        case None:
+            return None
+        case "true":
+            return True
+        case "false":
+            return False
+        case _:
+            raise BadQueryError("Parameter 'active' must be true or false")
+
+
+def _number(text: str) -> int | None:
+    # isdigit alone would let other scripts' digits through.
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else None

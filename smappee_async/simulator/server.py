@@ -1,0 +1,336 @@
+"""The simulated service on a socket: requests in, answers and faults out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Self
+
+import attrs
+from aiohttp import web
+
+from .admin import AdminRoutes
+from .alterations import alter_records, encode_altered, settling_ms
+from .answers import SessionAnswers
+from .assumptions import Assumptions
+from .clock import SimulatedClock
+from .delivery import Answer, deliver, deliver_early, hang_up, is_early, replacement, respond
+from .faults import Fault, FaultPlan, Hit
+from .ledger import Ledger
+from .oauth import Account, TokenServer
+from .requestlog import Journal, RequestLog
+from .routing import (
+    DATA_ROUTES,
+    SESSION_ROUTES,
+    BadQueryError,
+    MissingRangeError,
+    Route,
+    RouteName,
+    SessionQuery,
+    find_route,
+    parse_active,
+    parse_range,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from types import TracebackType
+
+    from .parks import Park
+    from .world import World
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_PREFIX: Final = "/dev/v3"
+_ADMIN_PREFIX: Final = "/_admin/"
+_DEFAULT_NOW: Final = "2026-11-01T00:00:00Z"
+_CACHE_BYTES: Final = 256 * 1024 * 1024
+_LOG_LIMIT: Final = 100_000
+# A burst of a thousand connections is a fair test of a client; aiohttp's 128 would lose some of it.
+_BACKLOG: Final = 2048
+_SHUTDOWN_S: Final = 1.0
+# RFC 6749 section 5.1 demands them, and the documentation shows them.
+_TOKEN_HEADERS: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+class Simulator:
+    """Smappee's cloud in a box: ``async with Simulator(world) as sim`` and point a client at ``sim.base_url``.
+
+    Everything that happens in it follows from its arguments, the clock and the requests: two runs are alike. Access
+    tokens age with the event loop's time, sessions with the simulated ``clock``.
+
+    :param host: Loopback only, unless ``allow_remote`` says that the secrets in this process may be served to others.
+    :param port: 0 lets the system choose.
+    :param latency_s: How long every data route takes at least, in seconds.
+    :param log_limit: How many requests are remembered.
+    :param cache_bytes: Bound on the memory of encoded answers.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        assumptions: Assumptions | None = None,
+        clock: SimulatedClock | None = None,
+        faults: Iterable[Fault] = (),
+        account: Account | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        latency_s: float = 0.0,
+        log_limit: int = _LOG_LIMIT,
+        cache_bytes: int = _CACHE_BYTES,
+        allow_remote: bool = False,
+    ) -> None:
+        if host not in _LOOPBACK and not allow_remote:
+            raise ValueError(
+                f"host {host!r} would let other machines in; use one of {', '.join(sorted(_LOOPBACK))}, "
+                "or pass allow_remote=True if that is meant"
+            )
+        self.world = world
+        self.assumptions = assumptions or Assumptions()
+        self.clock = clock or SimulatedClock.at(_DEFAULT_NOW)
+        self.account = account or Account()
+        self.oauth = TokenServer(self.account, self.assumptions, seed=world.seed)
+        self.ledger = Ledger(world, self.clock, self.assumptions)
+        self.latency_s = latency_s
+        self.open_connections = 0
+        """Requests for data that are being served right now."""
+        self.peak_concurrency = 0
+        """The most of them there have been at once since the start or the last :meth:`reset_log`."""
+        self._faults = FaultPlan(faults, seed=world.seed)
+        self._journal = Journal(log_limit)
+        self._answers = SessionAnswers(world, self.assumptions, cache_bytes=cache_bytes)
+        self._admin = AdminRoutes(
+            ledger=self.ledger, clock=self.clock, oauth=self.oauth, faults=self._faults, journal=self._journal
+        )
+        self._host, self._port = host, port
+        self._origin: str | None = None
+        self._runner: web.ServerRunner | None = None
+        self._serving: set[asyncio.Task[object]] = set()
+        self._loop_time: Callable[[], float] = float
+
+    # Life
+
+    async def start(self) -> None:
+        """Begin to serve; a simulator serves once."""
+        if self._runner is not None:
+            raise RuntimeError("this simulator has been started before")
+        loop = asyncio.get_running_loop()
+        self._loop_time = loop.time
+        # Cancellation lets a stalled answer end as soon as its client has gone.
+        server = web.Server(self._handle, handler_cancellation=True, access_log=None, lingering_time=0.0)
+        self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port, backlog=_BACKLOG).start()
+        except BaseException:
+            await self._runner.cleanup()
+            raise
+        host, port = self._runner.addresses[0][:2]
+        self._origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self.clock.start(loop.time)
+
+    async def close(self) -> None:
+        """Stop serving at once: stalled answers are cancelled and connections closed. Closing twice is no error."""
+        self.clock.stop()
+        for task in self._serving:
+            task.cancel()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port, for the admin routes and for unsupported versions of the API."""
+        if self._origin is None:
+            raise RuntimeError("the simulator has no address before it is started")
+        return self._origin
+
+    @property
+    def base_url(self) -> str:
+        """What a client calls in place of ``https://app1pub.smappee.net/dev/v3``."""
+        return self.origin + _PREFIX
+
+    # What can be seen and changed while it runs
+
+    @property
+    def requests(self) -> list[RequestLog]:
+        """The latest requests, oldest first, up to ``log_limit``; admin routes are not among them."""
+        return self._journal.entries()
+
+    def hits(self, route: RouteName | None = None) -> int:
+        """How many requests arrived, of one route or of all."""
+        return self._journal.hits(route)
+
+    def reset_log(self) -> None:
+        """Forget the requests and the peak of concurrency so far."""
+        self._journal.reset()
+        self.peak_concurrency = self.open_connections
+
+    def add_fault(self, fault: Fault) -> None:
+        """Let something go wrong from now on."""
+        self._faults.add(fault)
+
+    def clear_faults(self) -> None:
+        """Let everything go right again."""
+        self._faults.clear()
+
+    # Serving
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.path
+        if path.startswith(_ADMIN_PREFIX):
+            return respond(await self._admin.answer(request), RequestLog(0, 0.0, request.method, path, "other"))
+        route = find_route(path)
+        log = self._journal.open(self._loop_time(), request.method, path, route.name)
+        log.serial_number = route.serial_number
+        log.service_location_id = self._park_of(route)
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        is_data = route.name in DATA_ROUTES
+        if is_data:
+            self.open_connections += 1
+            self.peak_concurrency = max(self.peak_concurrency, self.open_connections)
+        try:
+            if is_data and self.latency_s:
+                await asyncio.sleep(self.latency_s)
+            return await self._serve(request, route, log)
+        except ConnectionError:
+            return hang_up(request)  # the client went first, which is its right and no error of ours
+        finally:
+            self._serving.discard(task)
+            if is_data:
+                self.open_connections -= 1
+
+    async def _serve(self, request: web.BaseRequest, route: Route, log: RequestLog) -> web.StreamResponse:
+        refusal = _read_query(request.query, log) if route.name in SESSION_ROUTES else None
+        if not self._faults.planned:
+            return respond(await self._answer(request, log, refusal, ()), log)
+
+        struck = self._faults.strike(Hit(route.name, log.service_location_id, log.active, log.start_ms, log.end_ms))
+        log.fault = "+".join(fault.kind for fault in struck) or None
+        content = [fault for fault in struck if fault.alters_content]
+        decisive = next((fault for fault in struck if not fault.alters_content), None)
+        if decisive is None:
+            return respond(await self._answer(request, log, refusal, content), log)
+        if decisive.kind == "token_revoked":
+            self.oauth.revoke_access_tokens()
+        instead = replacement(decisive, request.path)
+        if instead is not None:
+            return respond(instead, log)
+        if is_early(decisive):
+            early = await deliver_early(request, decisive, log)
+            if early is not None:
+                return early
+        answer = await self._answer(request, log, refusal, content)
+        headers = {**answer.headers, **(decisive.headers or {})}
+        return await deliver(request, attrs.evolve(answer, headers=headers), decisive, log)
+
+    async def _answer(
+        self, request: web.BaseRequest, log: RequestLog, refusal: BadQueryError | None, content: Sequence[Fault]
+    ) -> Answer:
+        """The answer of a service where nothing goes wrong but, perhaps, the content."""
+        match log.route:
+            case "token":
+                return await self._token(request)
+            case "unsupported":
+                return Answer.message(404, "Charging sessions are not supported in this version of the API")
+            case "other":
+                return Answer.message(404, "No such call")
+            case _:
+                pass
+        if request.method != "GET":
+            return Answer.message(405, "Method not allowed")
+        scheme, _, access_token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not self.oauth.accepts(access_token, self._loop_time()):
+            return Answer.message(401, "Unauthorized")
+        if log.route == "servicelocations":
+            return self._service_locations()
+        park = self.world.parks.get(-1 if log.service_location_id is None else log.service_location_id)
+        if park is None:
+            return Answer.message(self.assumptions.unknown_park_status, "Service location not found or not yours")
+        if log.route == "info":
+            return self._info(park)
+        if isinstance(refusal, MissingRangeError):
+            return Answer.message(self.assumptions.missing_range_status, str(refusal))
+        if refusal is not None or log.start_ms is None:
+            return Answer.message(400, str(refusal))
+        query = SessionQuery(park.service_location_id, log.serial_number, log.start_ms, log.end_ms, log.active)
+        return await self._sessions(query, content)
+
+    async def _token(self, request: web.BaseRequest) -> Answer:
+        """Pages 8552463 *Get token* and 8552461 *Refresh token*: credentials in the form body, JSON back."""
+        if request.method != "POST":
+            return Answer.message(405, "Method not allowed")
+        form = {key: value for key, value in (await request.post()).items() if isinstance(value, str)}
+        granted = self.oauth.grant(form, self._loop_time())
+        return Answer.json(granted.status, granted.body, _TOKEN_HEADERS)
+
+    def _service_locations(self) -> Answer:
+        """*Get Servicelocations*; its page is not public, the shape is that of four clients [C]."""
+        locations = [
+            {
+                "serviceLocationId": park.service_location_id,
+                "serviceLocationUuid": self.world.uuid(park.service_location_id),
+                "name": park.name,
+                "deviceSerialNumber": self.world.gateway_serial_number(park.service_location_id),
+            }
+            for park in self.world.parks.values()
+        ]
+        return Answer.json(200, {"appName": self.account.client_id, "serviceLocations": locations})
+
+    def _info(self, park: Park) -> Answer:
+        """Page 526614552 *Get Servicelocation Info*."""
+        return Answer.json(
+            200,
+            {
+                "serviceLocationId": park.service_location_id,
+                "serviceLocationUuid": self.world.uuid(park.service_location_id),
+                "name": park.name,
+                "timezone": park.timezone,
+                "lon": 0.0,
+                "lat": 0.0,
+                "electricityCost": 0.31,
+                "electricityCurrency": "EUR",
+                "appliances": [],
+                "actuators": [],
+                "sensors": [],
+            },
+        )
+
+    async def _sessions(self, query: SessionQuery, content: Sequence[Fault]) -> Answer:
+        """Pages 2803007489 and 2802286597: charging sessions of a park, or of one station of it."""
+        now_ms = self.clock.now_ms
+        if content:
+            records = await self._answers.records(query, now_ms, settling_ms=settling_ms(content))
+            for fault in content:
+                records = alter_records(records, fault)
+            body, count = encode_altered(records, content), len(records)
+        else:
+            body, count = self._answers.ready(query, now_ms) or await self._answers.body(query, now_ms)
+            if not count and self.assumptions.empty_answer != "array":
+                return Answer(204 if self.assumptions.empty_answer == "no_content" else 200, b"")
+        return Answer(200, body, sessions=count)
+
+    def _park_of(self, route: Route) -> int | None:
+        if route.serial_number is None:
+            return route.service_location_id
+        station = self.world.stations.get(route.serial_number)
+        return None if station is None else station.service_location_id
+
+
+def _read_query(query: Mapping[str, str], log: RequestLog) -> BadQueryError | None:
+    """Note what is asked for; what the service would say against it is returned, for it is said only later."""
+    try:
+        log.start_ms, log.end_ms = parse_range(query)
+        log.active = parse_active(query)
+    except BadQueryError as error:
+        return error
+    return None

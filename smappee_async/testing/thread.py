@@ -1,0 +1,43 @@
+"""Runs a simulator in a thread, for tests and programs whose own loop should not serve it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+from smappee_async.simulator import Simulator
+
+
+@contextmanager
+def in_thread(make: Callable[[], Simulator]) -> Iterator[Simulator]:
+    """A simulator that runs in a loop and a thread of its own until the block ends.
+
+    :param make: builds it, in that thread.
+    """
+    started: Future[tuple[Simulator, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        async with make() as simulator:
+            over = asyncio.Event()
+            started.set_result((simulator, asyncio.get_running_loop(), over))
+            await over.wait()
+
+    def run() -> None:
+        try:
+            asyncio.run(serve())
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    thread = threading.Thread(target=run, name="smappee simulator", daemon=True)
+    thread.start()
+    simulator, loop, over = started.result()
+    try:
+        yield simulator
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()

@@ -1,0 +1,84 @@
+"""The harness: what every test must leave behind is nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+from blockbuster import blockbuster_ctx
+
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("suite")
+
+_FDS = Path("/proc/self/fd")
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
+        pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
+    ]
+)
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    """Every asynchronous test runs on asyncio's own loop and on uvloop; modules on virtual time say otherwise."""
+    return request.param
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("anyio"):
+            item.add_marker(pytest.mark.usefixtures("_no_task_is_left"))
+
+
+@pytest.fixture
+async def _no_task_is_left(anyio_backend: object) -> AsyncIterator[None]:
+    """A task that outlives its test fails it."""
+    before = asyncio.all_tasks()
+    yield
+    for _ in range(10):
+        left = {task for task in asyncio.all_tasks() - before if not task.done()} - {asyncio.current_task()}
+        if not left:
+            return
+        await asyncio.sleep(0)
+    pytest.fail(f"tasks are left: {sorted(map(repr, left))}")
+
+
+def _descriptors() -> set[str]:
+    """What sockets and files are open; loops and workers keep pipes and pollers of their own."""
+    links = set()
+    for name in os.listdir(_FDS):
+        with contextlib.suppress(OSError):
+            links.add(os.readlink(_FDS / name))
+    return {link for link in links if link.startswith("socket:") or (link.startswith("/") and "(deleted)" not in link)}
+
+
+@pytest.fixture(autouse=True)
+def _no_descriptor_is_left() -> Iterator[None]:
+    """A socket, file or connection that outlives its test fails it."""
+    if not _FDS.exists():
+        yield
+        return
+    before = _descriptors()
+    yield
+    if _descriptors() - before:
+        gc.collect()
+    if left := _descriptors() - before - {"/dev/null", "/dev/urandom"}:
+        pytest.fail(f"descriptors are left: {sorted(left)}")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nothing_blocks_the_loop() -> Iterator[None]:
+    """A blocking call of the package in an event loop fails the test that made it."""
+    with blockbuster_ctx("smappee_async") as watched:
+        for function in watched.functions.values():
+            # A time zone is read from disk once in the life of a process; whoever minds passes a ZoneInfo.
+            function.can_block_in("zoneinfo/_tzpath.py", "find_tzfile")
+            function.can_block_in("zoneinfo/_common.py", {"load_tzdata", "load_data"})
+            function.can_block_in("zoneinfo/_zoneinfo.py", {"_new_instance", "from_file"})
+        yield
