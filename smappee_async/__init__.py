@@ -103,7 +103,7 @@ _ROOMS: Final = {
 _HOME: Final = {name: room for room, names in _ROOMS.items() for name in names}
 _EXTRA: Final = {"auth.stores.file": "file", "auth.stores.redis": "redis"}
 
-__all__ = sorted([*_HOME, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["__version__", *_HOME]  # noqa: PLE0604 - one list of names, above  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 import weakref
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Final, NoReturn, Self, TypeVar, get_args
+from typing import NoReturn, Self, TypedDict, Unpack
 
 import aiohttp
 
@@ -18,29 +17,22 @@ from smappee_async.auth.credentials import Credentials, TokenProvider
 from smappee_async.auth.manager import ProvidedTokens, TokenManager
 from smappee_async.auth.stores import TokenStore
 from smappee_async.auth.stores.memory import MemoryTokenStore
-from smappee_async.errors import ClientClosed, ConfigurationError, SmappeeError
-from smappee_async.events import Event, OnEvent, tell
+from smappee_async.errors import ClientClosed, ConfigurationError
+from smappee_async.events import OnEvent
 from smappee_async.limits import Limits, RetryPolicy
 from smappee_async.models import JsonValue, ServiceLocation, ServiceLocationInfo, SessionState
 from smappee_async.protocol import requests, responses
-from smappee_async.query.checkpoint import Progress
-from smappee_async.query.fetch import Answers, Fetcher, OnError
-from smappee_async.query.plan import Piece, Plan, Target
-from smappee_async.query.sift import OnInvalid
-from smappee_async.query.stream import Order, Question, SessionStream
+from smappee_async.query import question
+from smappee_async.query.fetch import Fetcher
+from smappee_async.query.plan import Target
+from smappee_async.query.question import OnError, OnInvalid, Order, Question
+from smappee_async.query.stream import Service, SessionStream
 from smappee_async.timerange import TimeRange
-from smappee_async.transport.call import Caller, Tally
+from smappee_async.transport.call import Caller
 from smappee_async.transport.gate import Gate
 from smappee_async.transport.http import HttpTransport
 
-ResultT = TypeVar("ResultT")
 Park = int | ServiceLocation
-#: Which queries answer for a state, in the order that loses nothing: a session that ends in between is in the second.
-_QUERIES: Final[Mapping[SessionState, tuple[bool, ...]]] = {
-    "completed": (False,),
-    "active": (True,),
-    "all": (True, False),
-}
 
 
 class SmappeeClient:
@@ -84,7 +76,7 @@ class SmappeeClient:
         self._open: _Open | None = None
         self._was_open = False
 
-    # --- opening and closing --------------------------------------------------------------------------------------------
+    # --- opening and closing ------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         if self._open is not None or self._was_open:
@@ -122,7 +114,7 @@ class SmappeeClient:
     def __getstate__(self) -> NoReturn:
         raise TypeError("a client is not pickled or copied; build one in each process")
 
-    # --- queries --------------------------------------------------------------------------------------------------------
+    # --- queries ------------------------------------------------------------------------------------------------------
 
     def sessions(
         self,
@@ -153,10 +145,17 @@ class SmappeeClient:
         :raises ConfigurationError: at once, for what cannot work.
         :raises ClientClosed: at once, if the client is not open.
         """
-        listed = [parks] if isinstance(parks, int | ServiceLocation) else parks
-        ids = [park.id if isinstance(park, ServiceLocation) else park for park in _several(listed, "charging park")]
-        targets = [Target(service_location_id=requests.check_service_location_id(park)) for park in ids]
-        return self._stream(targets, time_range, state, order, on_error, on_invalid, deadline, resume)
+        listed = (parks,) if isinstance(parks, int | ServiceLocation) else parks
+        return self._stream(
+            question.parks(listed),
+            time_range=time_range,
+            state=state,
+            order=order,
+            on_error=on_error,
+            on_invalid=on_invalid,
+            deadline=deadline,
+            resume=resume,
+        )
 
     def station_sessions(
         self,
@@ -171,11 +170,17 @@ class SmappeeClient:
         resume: Mapping[str, JsonValue] | None = None,
     ) -> SessionStream:
         """Charging sessions of charging stations, by serial number (page 2802286597); else like :meth:`sessions`."""
-        listed = [serial_numbers] if isinstance(serial_numbers, str | int) else serial_numbers
-        targets = [
-            Target(serial_number=requests.check_serial_number(number)) for number in _several(listed, "charging station")
-        ]
-        return self._stream(targets, time_range, state, order, on_error, on_invalid, deadline, resume)
+        listed = (serial_numbers,) if isinstance(serial_numbers, str | int) else serial_numbers
+        return self._stream(
+            question.stations(listed),
+            time_range=time_range,
+            state=state,
+            order=order,
+            on_error=on_error,
+            on_invalid=on_invalid,
+            deadline=deadline,
+            resume=resume,
+        )
 
     async def service_locations(self) -> list[ServiceLocation]:
         """The service locations that the account can see ("Get Servicelocations").
@@ -194,7 +199,7 @@ class SmappeeClient:
         request = requests.service_location_info(self._base_url, number)
         return await self._opened().caller.call(request, responses.read_service_location_info)
 
-    # --- inside ---------------------------------------------------------------------------------------------------------
+    # --- inside -------------------------------------------------------------------------------------------------------
 
     def _opened(self) -> _Open:
         if self._open is None:
@@ -202,91 +207,29 @@ class SmappeeClient:
         self._open.check()
         return self._open
 
-    def _stream(
-        self,
-        targets: list[Target],
-        time_range: TimeRange,
-        state: SessionState,
-        order: Order,
-        on_error: OnError,
-        on_invalid: OnInvalid,
-        deadline: timedelta | None,
-        resume: Mapping[str, JsonValue] | None,
-    ) -> SessionStream:
-        if not isinstance(time_range, TimeRange):
-            raise ConfigurationError(
-                f"time_range must be a TimeRange, not {type(time_range).__name__}",
-                advice="Use TimeRange(start, end), or one of TimeRange.day, .month, .year, .since, .last and .parse",
-            )
-        for name, value, choices in (
-            ("state", state, SessionState),
-            ("order", order, Order),
-            ("on_error", on_error, OnError),
-            ("on_invalid", on_invalid, OnInvalid),
-        ):
-            if value not in get_args(choices):
-                raise ConfigurationError(f"{name} is one of {', '.join(map(repr, get_args(choices)))}, not {value!r}")
-        if deadline is not None and not (isinstance(deadline, timedelta) and deadline > timedelta(0)):
-            raise ConfigurationError("deadline must be a positive timedelta", advice="Use timedelta(seconds=30)")
+    def _stream(self, targets: tuple[Target, ...], **how: Unpack[_How]) -> SessionStream:
         opened = self._opened()
-        progress = Progress(state, resume)
-        tally = Tally()
-        base_url, limits, on_event = self._base_url, self._limits, self._on_event
-        targets = list(dict.fromkeys(targets))
-
-        def open_fetcher() -> Fetcher:
-            opened.check()
-            deadline_at = None if deadline is None else asyncio.get_running_loop().time() + deadline.total_seconds()
-
-            async def ask(piece: Piece) -> Answers:
-                return [
-                    await opened.caller.call(
-                        _request(base_url, piece, active=active),
-                        responses.read_sessions,
-                        deadline_at=deadline_at,
-                        tally=tally,
-                    )
-                    for active in _QUERIES[state]
-                ]
-
-            def on_cut(piece: Piece, error: SmappeeError) -> None:
-                tell(on_event, Event(kind="range_cut", facts=error.facts, detail=error.reason))
-
-            in_order = order == "start"
-            plan = Plan(
-                progress.left(targets, time_range),
-                # Active sessions are few, however long the range: one question a park is enough.
-                step=None if state == "active" else "month",
-                now_ms=int(time.time() * 1000),
-                per_target=max(1, limits.concurrency // len(targets)) if in_order else None,
-            )
-            fetcher = Fetcher(
-                plan, ask, concurrency=limits.concurrency, on_error=on_error, in_order=in_order, on_cut=on_cut
-            )
-            opened.fetchers.add(fetcher)
-            return fetcher
-
-        question = Question(targets=tuple(targets), state=state, order=order, on_invalid=on_invalid)
-        return SessionStream(question, progress, tally, open_fetcher, on_event)
+        service = Service(
+            caller=opened.caller,
+            base_url=self._base_url,
+            limits=self._limits,
+            on_event=self._on_event,
+            check=opened.check,
+            opened=opened.fetchers.add,
+        )
+        return SessionStream(Question(targets=targets, **how), service)
 
 
-def _request(base_url: str, piece: Piece, *, active: bool) -> requests.Request:
-    target = piece.target
-    if target.service_location_id is not None:
-        return requests.park_sessions(base_url, target.service_location_id, piece.time_range, active=active)
-    assert target.serial_number is not None
-    return requests.station_sessions(base_url, target.serial_number, piece.time_range, active=active)
+class _How(TypedDict):
+    """What both kinds of query are told besides whom to ask."""
 
-
-def _several(values: Iterable[ResultT], what: str) -> list[ResultT]:
-    try:
-        listed = list(values)
-    except TypeError:
-        raise ConfigurationError(f"give one {what} or several, not {type(values).__name__}") from None
-    if not listed:
-        # An empty list is far more often a mistake upstream than a question.
-        raise ConfigurationError(f"no {what} was given")
-    return listed
+    time_range: TimeRange
+    state: SessionState
+    order: Order
+    on_error: OnError
+    on_invalid: OnInvalid
+    deadline: timedelta | None
+    resume: Mapping[str, JsonValue] | None
 
 
 class _Open:

@@ -85,3 +85,5 @@ CLOSE_WAIT_S: Final = 10.0
 
 #: A range is not cut below this: a minute that is too large for the body limit will not get better by halving.
 SHORTEST_PIECE: Final = timedelta(minutes=1)
+#: After so many cuts in a row for time, with nothing read in between, it is not the length that is to blame.
+CUTS_FOR_TIME: Final = 3

@@ -20,9 +20,9 @@
         ├── ResponseDecodeError   an answer that cannot be read, or a record in it
         └── ResponseTooLarge      an answer beyond the body limit
 
-Each carries :class:`CallFacts`: method, route template, park, range, status, attempts and seconds. None carries a token, a
-password, a user name, a query string or an RFID. All of them pickle, so that they cross process borders (Celery,
-Airflow, multiprocessing), and two errors that say the same compare equal.
+Each carries :class:`CallFacts`: method, route template, park, range, status, attempts and seconds. None carries a
+token, a password, a user name, a query string or an RFID. All of them pickle, so that they cross process borders
+(Celery, Airflow, multiprocessing), and two errors that say the same compare equal.
 """
 
 from __future__ import annotations
@@ -134,9 +134,7 @@ class TokenStoreError(SmappeeError):
 class AuthenticationError(SmappeeError):
     """Smappee refused the credentials or the tokens. Trying again does not help; a person must act."""
 
-    advice = (
-        "Check client id, client secret, user name (it is not the e-mail address) and password, then log in again"
-    )
+    advice = "Check client id, client secret, user name (it is not the e-mail address) and password, then log in again"
 
 
 class RefreshTokenLost(AuthenticationError):
@@ -214,7 +212,9 @@ class PermissionDenied(ApiError):
 class NotFound(ApiError):
     """404: no such service location or charging station."""
 
-    advice = "Check the id: a charging park's is its service location id; 'smappee-async parks' lists what the account sees"
+    advice = (
+        "Check the id: a charging park's is its service location id; 'smappee-async parks' lists what the account sees"
+    )
 
 
 class RateLimited(ApiError):

@@ -38,7 +38,7 @@ class Event:
     """
 
     kind: EventKind
-    facts: CallFacts = CallFacts()
+    facts: CallFacts = attrs.field(factory=CallFacts)
     detail: str = ""
     wait_s: float | None = None
 
@@ -55,5 +55,5 @@ def tell(on_event: OnEvent | None, event: Event) -> None:
         return
     try:
         on_event(event)
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever the host does wrong
         _log.exception("the on_event hook failed on %r", event.kind)

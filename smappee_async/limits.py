@@ -39,7 +39,10 @@ class Limits:
     def __attrs_post_init__(self) -> None:
         _check(self.concurrency >= 1, f"Limits.concurrency must be at least 1, not {self.concurrency}")
         rate = self.requests_per_second
-        _check(rate is None or (rate > 0 and math.isfinite(rate)), f"Limits.requests_per_second must be above 0, not {rate}")
+        _check(
+            rate is None or (rate > 0 and math.isfinite(rate)),
+            f"Limits.requests_per_second must be above 0, not {rate}",
+        )
         _check(self.max_body_bytes >= 1024, f"Limits.max_body_bytes must be at least 1024, not {self.max_body_bytes}")
         for name in ("connect_timeout_s", "read_timeout_s", "attempt_timeout_s"):
             seconds = getattr(self, name)
@@ -56,7 +59,7 @@ class RetryPolicy:
     :param max_delay_s: no random wait is longer.
     :param max_retry_after_s: a longer ``Retry-After`` is not slept through but raised.
     :param budget: size of the bucket that the retries of all calls draw on; it refills with success.
-    :param patience: how long a backfill outlasts an outage, asking once in a while; ``None`` gives up after ``attempts``.
+    :param patience: how long a backfill outlasts an outage, asking now and then; ``None`` gives up after ``attempts``.
     :raises ConfigurationError: a value that cannot work.
     """
 
@@ -73,7 +76,9 @@ class RetryPolicy:
         _check(self.budget >= 0, f"RetryPolicy.budget must not be negative, not {self.budget}")
         for name in ("base_delay_s", "throttled_base_delay_s", "max_delay_s", "max_retry_after_s"):
             seconds = getattr(self, name)
-            _check(seconds >= 0 and math.isfinite(seconds), f"RetryPolicy.{name} must be 0 seconds or more, not {seconds}")
+            _check(
+                seconds >= 0 and math.isfinite(seconds), f"RetryPolicy.{name} must be 0 seconds or more, not {seconds}"
+            )
         _check(self.patience is None or self.patience > timedelta(0), "RetryPolicy.patience must be a positive time")
 
     @classmethod

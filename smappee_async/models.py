@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, NoReturn, Self
+from typing import Annotated, Final, Literal, NoReturn, Self
 
 import attrs
 
@@ -30,7 +30,8 @@ class FrozenDict(dict[str, JsonValue]):
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("records are immutable")
 
-    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = _refuse
+    setdefault = update = _refuse  # pyright: ignore[reportAssignmentType] - it takes whatever they take
 
     def __reduce__(self) -> tuple[type[FrozenDict], tuple[dict[str, JsonValue]]]:
         return FrozenDict, (dict(self),)
@@ -96,14 +97,13 @@ def mask_rfid(rfid: str | None) -> str:
     return "None" if rfid is None else repr("***" + rfid[-3:] if len(rfid) > 3 else "***")
 
 
-def _field(wire: str, default: Any = attrs.NOTHING) -> Any:
-    """A field whose name on the wire is not simply its own in camel case."""
-    return attrs.field(default=default, metadata={"wire": wire})
+def show_names(extra: Mapping[str, JsonValue]) -> str:
+    """What nobody knew may name a person as well: only the keys are shown."""
+    return f"<{', '.join(extra) or 'nothing'}>"
 
 
-def _added(default: Any) -> Any:
-    """A field that is not on the wire under one name: the client fills it."""
-    return attrs.field(default=default, hash=False, metadata={"wire": None})
+#: A field that is not on the wire under one name: the client fills it.
+_ADDED: Final = {"wire": None}
 
 
 @attrs.frozen
@@ -118,11 +118,11 @@ class ChargingSession:
     """The service's id of the session."""
     serial_number: SerialNumber
     """Serial number of the charging station; documented as a number, seen as a text."""
-    from_ms: EpochMs = _field("from")
+    from_ms: EpochMs = attrs.field(metadata={"wire": "from"})
     """Start of the session, milliseconds since 1970. See :attr:`started_at`."""
     status: SessionStatus
     """Where the session stands; an unknown one keeps its text."""
-    to_ms: EpochMs | None = _field("to", None)
+    to_ms: EpochMs | None = attrs.field(default=None, metadata={"wire": "to"})
     """End of the session, milliseconds since 1970; absent while it runs. See :attr:`ended_at`."""
     connector: int | None = None
     """Position of the connector on the station: 1 is right, 2 is left."""
@@ -156,10 +156,10 @@ class ChargingSession:
     """Share of solar surplus to charge with at least, 0 to 100."""
     max_amperes: tuple[Number, ...] | None = None
     """Highest currents, A, probably one a phase."""
-    service_location_id: int | None = _added(None)
+    service_location_id: int | None = attrs.field(default=None, hash=False, metadata=_ADDED)
     """The charging park that was asked. Added by the client, for the record does not name it; ``None`` when a
     charging station was asked."""
-    extra: Mapping[str, JsonValue] = _added(NOTHING_EXTRA)
+    extra: Mapping[str, JsonValue] = attrs.field(default=NOTHING_EXTRA, hash=False, metadata=_ADDED, repr=show_names)
     """What else the record held, under the service's own names."""
 
     @property
@@ -209,13 +209,13 @@ class ChargingSession:
 class ServiceLocation:
     """A service location that the account can see; a charging park is one ("Get Servicelocations")."""
 
-    id: int = _field("serviceLocationId")
+    id: int = attrs.field(metadata={"wire": "serviceLocationId"})
     """The number that every other call asks for."""
     name: str | None = None
-    uuid: str | None = _field("serviceLocationUuid", None)
+    uuid: str | None = attrs.field(default=None, metadata={"wire": "serviceLocationUuid"})
     device_serial_number: str | None = None
     """Serial number of the gateway, not of a charging station; may be absent."""
-    extra: Mapping[str, JsonValue] = _added(NOTHING_EXTRA)
+    extra: Mapping[str, JsonValue] = attrs.field(default=NOTHING_EXTRA, hash=False, metadata=_ADDED, repr=show_names)
     """What else the record held, under the service's own names."""
 
 
@@ -223,18 +223,18 @@ class ServiceLocation:
 class ServiceLocationInfo:
     """One service location in detail ("Get Servicelocation Info", page 526614552)."""
 
-    id: int = _field("serviceLocationId")
+    id: int = attrs.field(metadata={"wire": "serviceLocationId"})
     name: str | None = None
-    uuid: str | None = _field("serviceLocationUuid", None)
+    uuid: str | None = attrs.field(default=None, metadata={"wire": "serviceLocationUuid"})
     timezone: str | None = None
     """IANA name: the zone in which this location's days and months begin."""
-    currency: str | None = _field("electricityCurrency", None)
+    currency: str | None = attrs.field(default=None, metadata={"wire": "electricityCurrency"})
     """Currency of :attr:`electricity_cost`, such as ``EUR``."""
     electricity_cost: float | None = None
     """Price of one kWh as configured; sessions carry no price."""
-    latitude: float | None = _field("lat", None)
-    longitude: float | None = _field("lon", None)
-    extra: Mapping[str, JsonValue] = _added(NOTHING_EXTRA)
+    latitude: float | None = attrs.field(default=None, metadata={"wire": "lat"})
+    longitude: float | None = attrs.field(default=None, metadata={"wire": "lon"})
+    extra: Mapping[str, JsonValue] = attrs.field(default=NOTHING_EXTRA, hash=False, metadata=_ADDED, repr=show_names)
     """What else the record held: appliances, actuators, sensors, channels."""
 
 

@@ -32,7 +32,9 @@ class Secret:
         if not isinstance(other, Secret):
             return NotImplemented
         # Constant time, so that comparing tells nothing of how much was right.
-        return hmac.compare_digest(self._text.encode("utf-8", "surrogatepass"), other._text.encode("utf-8", "surrogatepass"))
+        return hmac.compare_digest(
+            self._text.encode("utf-8", "surrogatepass"), other._text.encode("utf-8", "surrogatepass")
+        )
 
     def __hash__(self) -> int:
         return hash((Secret, self._text))
@@ -41,7 +43,9 @@ class Secret:
         return bool(self._text)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("secrets are not pickled or copied; keep tokens in a TokenStore and credentials in the environment")
+        raise TypeError(
+            "secrets are not pickled or copied; keep tokens in a TokenStore and credentials in the environment"
+        )
 
 
 def to_secret(value: str | Secret) -> Secret:

@@ -17,9 +17,9 @@ CalendarUnit = Literal["day", "month", "year"]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _LAST_MS: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last millisecond that a datetime can say
-_SPAN: Final = re.compile(r"(?P<count>\d{1,6})\s*(?P<unit>m|h|d|w)")
+_SPAN: Final = re.compile(r"(?P<count>\d{1,6})\s*(?P<unit>m|h|d|w)", re.ASCII)
 _SPAN_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_CALENDAR: Final = re.compile(r"(?P<year>\d{4})(?:-(?P<month>\d{2})(?:-(?P<day>\d{2}))?)?")
+_CALENDAR: Final = re.compile(r"(?P<year>\d{4})(?:-(?P<month>\d{2})(?:-(?P<day>\d{2}))?)?", re.ASCII)
 
 
 @attrs.frozen(init=False, repr=False, order=False)
@@ -31,7 +31,7 @@ class TimeRange:
 
     :param start: an aware datetime.
     :param end: an aware datetime later than ``start``, or ``None`` for "and everything after".
-    :raises ConfigurationError: for a naive datetime, an empty or reversed range, or one before 1970.
+    :raises ConfigurationError: for a naive datetime, an empty or reversed range, or one outside the years 1970 to 9999.
     """
 
     start_ms: int
@@ -41,14 +41,14 @@ class TimeRange:
         self._set(_to_ms(start, "start"), None if end is None else _to_ms(end, "end"))
 
     def _set(self, start_ms: int, end_ms: int | None) -> None:
-        if not 0 <= start_ms <= _LAST_MS:
-            raise ConfigurationError(f"a range starts in 1970 or later, not at {start_ms} ms since 1970")
+        if not (_is_instant(start_ms) and (end_ms is None or _is_instant(end_ms))):
+            raise ConfigurationError("a range starts and ends on whole milliseconds from 1970 to 9999")
         if end_ms is not None and end_ms <= start_ms:
             raise ConfigurationError(
                 f"the range is empty: its end ({_text(end_ms)}) is not after its start ({_text(start_ms)})",
                 advice="Ranges are half-open: for one whole day, end at the midnight after it, or use TimeRange.day()",
             )
-        self.__attrs_init__(start_ms, end_ms)  # type: ignore[attr-defined]  # made by attrs
+        self.__attrs_init__(start_ms, end_ms)  # pyright: ignore[reportAttributeAccessIssue] - made by attrs
 
     # --- ways to make one ---------------------------------------------------------------------------------------------
 
@@ -56,7 +56,7 @@ class TimeRange:
     def from_ms(cls, start_ms: int, end_ms: int | None = None) -> Self:
         """From whole milliseconds since 1970, as the wire has them."""
         made = cls.__new__(cls)
-        made._set(start_ms, end_ms)
+        made._set(start_ms, end_ms)  # noqa: SLF001 - of this class
         return made
 
     @classmethod
@@ -88,10 +88,15 @@ class TimeRange:
 
         :param now: what "now" is; the computer's clock by default.
         """
-        span = timedelta(days=days, hours=hours)
-        if span <= timedelta(0):
+        now_ms = _to_ms(now if now is not None else datetime.now(UTC), "now")
+        try:
+            # In milliseconds: a datetime in a zone would subtract what its wall clock shows.
+            span_ms = timedelta(days=days, hours=hours) // _MILLISECOND
+        except (OverflowError, ValueError):
+            span_ms = 0
+        if span_ms <= 0:
             raise ConfigurationError("last() needs a positive number of days or hours, such as TimeRange.last(days=7)")
-        return cls((now if now is not None else datetime.now(UTC)) - span)
+        return cls.from_ms(now_ms - span_ms)
 
     @classmethod
     def parse(cls, text: str, *, tz: str | tzinfo = UTC, now: datetime | None = None) -> Self:
@@ -196,7 +201,10 @@ class TimeRange:
                 edge_ms += step_ms
                 yield edge_ms
         unit = step
-        local = self.start.astimezone(zone).date()
+        try:
+            local = self.start.astimezone(zone).date()
+        except OverflowError:  # in the year 10000 over there: no border follows
+            return
         first = local.replace(day=1) if unit == "month" else local.replace(month=1, day=1) if unit == "year" else local
         while (following := _next(first, unit)) is not None:
             yield _to_ms(_midnight(following, zone), "edge")
@@ -215,9 +223,13 @@ def _to_ms(instant: datetime, what: str) -> int:
     if instant.tzinfo is None or instant.utcoffset() is None:
         raise ConfigurationError(
             f"{what} has no time zone: {instant.isoformat()}",
-            advice="Use datetime(..., tzinfo=ZoneInfo('Europe/Brussels')), or instant.replace(tzinfo=UTC) if it is in UTC",
+            advice="Use datetime(..., tzinfo=ZoneInfo('Europe/Brussels')), or instant.replace(tzinfo=UTC) if it is UTC",
         )
     return -((_EPOCH - instant) // _MILLISECOND)
+
+
+def _is_instant(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LAST_MS
 
 
 def _text(instant_ms: int) -> str:
@@ -230,7 +242,7 @@ def _zone(tz: str | tzinfo) -> tzinfo:
         return tz
     try:
         return ZoneInfo(tz)
-    except (KeyError, ValueError, OSError):
+    except (KeyError, ValueError, TypeError, OSError):
         pass
     raise ConfigurationError(
         f"there is no time zone {tz!r}",
@@ -272,6 +284,7 @@ def _instant(text: str, zone: tzinfo) -> datetime:
         moment = None
     if moment is None:
         raise ConfigurationError(
-            f"cannot read the instant {text.strip()!r}", advice="Write 2026-10-01, 2026-10-01T06:30 or 2026-10-01T06:30Z"
+            f"cannot read the instant {text.strip()!r}",
+            advice="Write 2026-10-01, 2026-10-01T06:30 or 2026-10-01T06:30Z",
         )
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)

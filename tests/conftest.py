@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -41,6 +40,7 @@ async def _no_task_is_left(anyio_backend: object) -> AsyncIterator[None]:
     """A task that outlives its test fails it."""
     before = asyncio.all_tasks()
     yield
+    left: set[asyncio.Task[object]] = set()
     for _ in range(10):
         left = {task for task in asyncio.all_tasks() - before if not task.done()} - {asyncio.current_task()}
         if not left:
@@ -52,9 +52,9 @@ async def _no_task_is_left(anyio_backend: object) -> AsyncIterator[None]:
 def _descriptors() -> set[str]:
     """What sockets and files are open; loops and workers keep pipes and pollers of their own."""
     links = set()
-    for name in os.listdir(_FDS):
+    for descriptor in _FDS.iterdir():
         with contextlib.suppress(OSError):
-            links.add(os.readlink(_FDS / name))
+            links.add(str(descriptor.readlink()))
     return {link for link in links if link.startswith("socket:") or (link.startswith("/") and "(deleted)" not in link)}
 
 

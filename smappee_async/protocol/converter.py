@@ -8,6 +8,7 @@ error names its place.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from operator import attrgetter
@@ -33,7 +34,7 @@ from smappee_async.models import (
     SessionStatus,
 )
 
-RecordT = TypeVar("RecordT")
+RecordT = TypeVar("RecordT", bound=attrs.AttrsInstance)
 _INT64: Final = 2**63
 # Some services write numbers as text; that is no loss, so it is read, unlike true for 1 or null for a text.
 _WHOLE: Final = re.compile(r"-?[0-9]{1,19}", re.ASCII)
@@ -58,10 +59,10 @@ class RecordReader(Generic[RecordT]):
         """
         try:
             return self._build(self._decode(raw), *added)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass  # a key that nobody knew, or a wrong type
         record = self._read_closely(raw)
-        return attrs.evolve(record, **dict(zip(self._added, added, strict=False))) if added else record
+        return _evolve(record, dict(zip(self._added, added, strict=False))) if added else record
 
     def _read_closely(self, raw: bytes | msgspec.Raw) -> RecordT:
         try:
@@ -83,8 +84,8 @@ class RecordReader(Generic[RecordT]):
             for inner in error.group_exceptions()[1]:
                 yield from self._mismatches(inner, path)
         elif isinstance(error, IterableValidationError):
-            for inner, note in error.group_exceptions()[0]:
-                yield from self._mismatches(inner, f"{path}[{note.index}]")
+            for inner, place in error.group_exceptions()[0]:
+                yield from self._mismatches(inner, f"{path}[{place.index}]")
         elif isinstance(error, KeyError):
             yield path, "a required key is missing"
         elif isinstance(error, _Mismatch):
@@ -118,10 +119,14 @@ def _parts(annotation: Any) -> tuple[Any, bool]:
     return (Union[tuple(members)], optional)  # noqa: UP007 - built at run time
 
 
+_WIRE_INT: Final[Any] = Annotated[int, msgspec.Meta(ge=-_INT64, le=_INT64 - 1)]
+_WIRE_NUMBER: Final[Any] = _WIRE_INT | float
 _WIRE: Final[dict[Any, Any]] = {
-    int: Annotated[int, msgspec.Meta(ge=-_INT64, le=_INT64 - 1)],
+    int: _WIRE_INT,
     EpochMs: Annotated[int, msgspec.Meta(ge=EARLIEST_MS, lt=LATEST_MS)],
     SerialNumber: Annotated[int, msgspec.Meta(ge=0, le=_INT64 - 1)] | Annotated[str, msgspec.Meta(min_length=1)],
+    Number: _WIRE_NUMBER,
+    tuple[Number, ...]: tuple[_WIRE_NUMBER, ...],
 }
 
 
@@ -156,23 +161,29 @@ def _builder(record_type: type[RecordT]) -> Callable[..., RecordT]:
     return build
 
 
+def _evolve(record: RecordT, changes: dict[str, Any]) -> RecordT:
+    evolve: Any = attrs.evolve  # its types do not follow a type variable
+    evolved: RecordT = evolve(record, **changes)
+    return evolved
+
+
 def _structure_record(record_type: type[RecordT], converter: cattrs.Converter) -> Callable[[Any, Any], RecordT]:
     """The hook for a record: field by field, keeping the keys that nobody knew."""
     known = {_wire_name(field) for field in _wire_fields(record_type)}
     names = {field.name: _wire_name(field) for field in attrs.fields(record_type)}
+    overrides: dict[str, Any] = {
+        field: override(rename=name) if name else override(omit=True) for field, name in names.items()
+    }
     closely: Callable[[Any, Any], RecordT] = make_dict_structure_fn(
-        record_type,
-        converter,
-        _cattrs_detailed_validation=True,
-        **{field: override(rename=name) if name else override(omit=True) for field, name in names.items()},
+        record_type, converter, _cattrs_detailed_validation=True, **overrides
     )
 
     def structure(value: Any, _: Any) -> RecordT:
         if not isinstance(value, dict):
             raise _Mismatch("expected an object")
         record = closely(value, record_type)
-        extra = {name: value[name] for name in value.keys() - known}
-        return attrs.evolve(record, extra=FrozenDict(extra)) if extra else record
+        extra = {name: found for name, found in value.items() if name not in known}
+        return _evolve(record, {"extra": FrozenDict(extra)}) if extra else record
 
     return structure
 
@@ -181,7 +192,7 @@ def _whole(value: Any, low: int = -_INT64, high: int = _INT64) -> int:
     if isinstance(value, str) and _WHOLE.fullmatch(value):
         value = int(value)
     if type(value) is not int or not low <= value < high:
-        raise _Mismatch("expected a whole number" if (low, high) == (-_INT64, _INT64) else "expected a whole number in bounds")
+        raise _Mismatch("expected a whole number")
     return value
 
 
@@ -200,9 +211,16 @@ def _structure_epoch_ms(value: Any, _: Any) -> int:
 def _structure_number(value: Any, _: Any) -> int | float:
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
         value = int(value) if _WHOLE.fullmatch(value) else float(value)
-    if type(value) not in (int, float) or abs(value) > 1e300:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise _Mismatch("expected a number")
-    return value  # type: ignore[no-any-return]  # checked above
+    return value
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float can say
+        return False
 
 
 def _structure_float(value: Any, _: Any) -> float:
@@ -240,7 +258,7 @@ def _structure_numbers(value: Any, _: Any) -> tuple[Number, ...]:
 
 
 def _make_converter() -> cattrs.Converter:
-    """A converter that coerces nothing: cattrs as it comes turns true into 1, null into 'None' and a text into a list."""
+    """A converter that coerces nothing: cattrs as it comes turns true into 1, null into 'None', a text into a list."""
     converter = cattrs.Converter(detailed_validation=True)
     for bare, hook in (
         (int, _structure_int),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Final, Literal
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import attrs
 
@@ -35,7 +35,7 @@ class Request:
     facts: CallFacts
 
 
-def check_base_url(base_url: str) -> str:
+def check_base_url(base_url: object) -> str:
     """The base URL without a trailing slash.
 
     :raises ConfigurationError: unless it is ``https://host[:port]/path``, or ``http`` on this machine. What follows is
@@ -55,7 +55,9 @@ def check_base_url(base_url: str) -> str:
     if "@" in parts.netloc or not _HOST.fullmatch(name):
         raise ConfigurationError("base_url holds a host that cannot be trusted, or a user name", advice=advice)
     if parts.query or parts.fragment or "?" in base_url or "#" in base_url or " " in base_url or "%" in base_url:
-        raise ConfigurationError("base_url must not carry a query, a fragment, a space or a percent sign", advice=advice)
+        raise ConfigurationError(
+            "base_url must not carry a query, a fragment, a space or a percent sign", advice=advice
+        )
     if parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK):
         raise ConfigurationError("base_url must be https (or http on this machine)", advice=advice)
     if any(step in (".", "..") for step in parts.path.split("/")):
@@ -67,7 +69,7 @@ def check_service_location_id(value: object) -> int:
     """A service location id, as a positive whole number."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _LARGEST_ID:
         raise ConfigurationError(
-            f"a service location id is a positive whole number, not {value!r}",
+            f"a service location id is a positive whole number, not {_shown(value)}",
             advice="'smappee-async parks' lists the ids that the account sees",
         )
     return value
@@ -75,13 +77,19 @@ def check_service_location_id(value: object) -> int:
 
 def check_serial_number(value: object) -> str:
     """A charging station's serial number, as text."""
-    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    is_number = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LARGEST_ID
+    text = str(value) if is_number else value
     if not isinstance(text, str) or not _SERIAL_NUMBER.fullmatch(text):
         raise ConfigurationError(
-            f"a charging station's serial number is letters and digits, not {value!r}",
+            f"a charging station's serial number is letters and digits, not {_shown(value)}",
             advice="It is printed on the station and usually is ten digits that start with 6",
         )
     return text
+
+
+def _shown(value: object) -> str:
+    # Python refuses to write out a whole number of thousands of digits.
+    return "a number that large" if isinstance(value, int) and abs(value) > _LARGEST_ID else repr(value)
 
 
 # Get charging sessions at a charging park (page 2803007489) and at a charging station (page 2802286597), v3 only.
@@ -100,10 +108,10 @@ def park_sessions(base_url: str, service_location_id: int, time_range: TimeRange
 
 
 def station_sessions(base_url: str, serial_number: str, time_range: TimeRange, *, active: bool) -> Request:
-    """Charging sessions of one charging station."""
+    """Charging sessions of one charging station; the serial number is one that :func:`check_serial_number` let through."""
     return Request(
         method="GET",
-        url=f"{base_url}/chargingstations/{quote(serial_number, safe='')}/sessions?{_question(time_range, active=active)}",
+        url=f"{base_url}/chargingstations/{serial_number}/sessions?{_question(time_range, active=active)}",
         facts=CallFacts(
             method="GET",
             route="/chargingstations/{serial_number}/sessions",
@@ -173,9 +181,22 @@ def refresh_grant(base_url: str, *, client_id: Secret, client_secret: Secret, re
 
 
 def _token_request(base_url: str, form: Mapping[str, Secret]) -> Request:
+    encoded = _encode(form)
+    if encoded is None:
+        raise ConfigurationError(
+            "a credential holds a character that UTF-8 cannot say",
+            advice="Check the encoding of the place that the credentials were read from",
+        )
     return Request(
         method="POST",
         url=f"{base_url}/oauth2/token",
-        form=Secret(urlencode({name: value.reveal() for name, value in form.items()})),
+        form=encoded,
         facts=CallFacts(method="POST", route="/oauth2/token"),
     )
+
+
+def _encode(form: Mapping[str, Secret]) -> Secret | None:
+    try:
+        return Secret(urlencode({name: value.reveal() for name, value in form.items()}))
+    except UnicodeEncodeError:  # holds the text, so it goes no further
+        return None

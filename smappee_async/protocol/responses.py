@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeGuard, TypeVar
 
 import attrs
 import msgspec
@@ -15,10 +16,16 @@ import msgspec
 from smappee_async.defaults import FALLBACK_TOKEN_LIFE_S, MAX_TOKEN_LIFE_S
 from smappee_async.errors import ApiError, CallFacts, ResponseDecodeError, ServerError, error_class
 from smappee_async.models import ServiceLocation, ServiceLocationInfo
-from smappee_async.protocol.converter import SERVICE_LOCATION_INFO_READER, SERVICE_LOCATION_READER, RecordReader, RecordT
+from smappee_async.protocol.converter import (
+    SERVICE_LOCATION_INFO_READER,
+    SERVICE_LOCATION_READER,
+    RecordReader,
+    RecordT,
+)
 from smappee_async.secret import Secret
 
-_SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
+DecodedT = TypeVar("DecodedT")
+_SECONDS: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,9})?", re.ASCII)
 _OAUTH_CODE: Final = re.compile(r"[a-z_]{1,40}", re.ASCII)
 _BOM: Final = b"\xef\xbb\xbf"
 _MAINTENANCE: Final = b"maintenance"
@@ -60,7 +67,7 @@ def read_service_locations(answer: Answer) -> list[ServiceLocation]:
     :raises ResponseDecodeError: it is not such an answer.
     """
     raise_for_status(answer)
-    listing: _Listing = _decode(answer, _LISTING)
+    listing = _decode(answer, _LISTING)
     return [_read_record(SERVICE_LOCATION_READER, raw, index) for index, raw in enumerate(listing.serviceLocations)]
 
 
@@ -109,30 +116,22 @@ class _Listing(msgspec.Struct):
     serviceLocations: list[msgspec.Raw]  # noqa: N815 - the service's name
 
 
-_RAW: Final = msgspec.json.Decoder(msgspec.Raw)
-_RAW_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_RAW: Final[msgspec.json.Decoder[msgspec.Raw]] = msgspec.json.Decoder(msgspec.Raw)
+_RAW_LIST: Final[msgspec.json.Decoder[list[msgspec.Raw]]] = msgspec.json.Decoder(list[msgspec.Raw])
 _LISTING: Final = msgspec.json.Decoder(_Listing)
 
 
-def _decode(answer: Answer, decoder: Any) -> Any:
-    body = answer.body.removeprefix(_BOM)
-    reason = None
-    if not body.strip():
-        reason = "the answer is empty"
-    elif not _is_utf8(body):
+def _decode(answer: Answer, decoder: msgspec.json.Decoder[DecodedT]) -> DecodedT:
+    try:
+        return decoder.decode(_text_of(answer.body))
+    except msgspec.ValidationError:
+        reason = "the answer is JSON, but of another shape"
+    except RecursionError:
+        reason = "the answer is nested too deeply"
+    except UnicodeDecodeError:
         reason = "the answer is not UTF-8"
-    else:
-        try:
-            return decoder.decode(body)
-        except msgspec.ValidationError:
-            reason = "the answer is JSON, but of another shape"
-        except RecursionError:
-            reason = "the answer is nested too deeply"
-        except msgspec.DecodeError:
-            page = body.lstrip()[:1] == b"<"
-            reason = "the answer is an HTML page" if page else "the answer is not whole, valid JSON"
-            if page and _MAINTENANCE in body[:4096].lower():
-                reason = "the answer is a page that speaks of maintenance"
+    except msgspec.DecodeError:
+        reason = _why_not_json(answer.body)
     # Raised out here, so that no frame and no context of the error holds the body.
     raise ResponseDecodeError(
         reason,
@@ -141,14 +140,25 @@ def _decode(answer: Answer, decoder: Any) -> Any:
     )
 
 
-def _is_utf8(body: bytes) -> bool:
-    if body.isascii():
-        return True
-    try:
+def _text_of(body: bytes) -> bytes:
+    """The body without a byte order mark.
+
+    :raises UnicodeDecodeError: it is not UTF-8; msgspec does not look into records that it leaves for later.
+    """
+    if not body.isascii():
         body.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    return body.removeprefix(_BOM)
+
+
+def _why_not_json(body: bytes) -> str:
+    text = body.removeprefix(_BOM).strip()
+    if not text:
+        return "the answer is empty"
+    if not text.startswith(b"<"):
+        return "the answer is not whole, valid JSON"
+    if _MAINTENANCE in text[:4096].lower():
+        return "the answer is a page that speaks of maintenance"
+    return "the answer is an HTML page"
 
 
 def _read_record(reader: RecordReader[RecordT], raw: msgspec.Raw, index: int | None) -> RecordT:
@@ -163,7 +173,7 @@ def _read_record(reader: RecordReader[RecordT], raw: msgspec.Raw, index: int | N
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """The wait that ``Retry-After`` asks for, in seconds (RFC 9110 section 10.2.3); ``None`` where it says nothing usable.
+    """The wait that ``Retry-After`` asks for, in seconds (RFC 9110 section 10.2.3); ``None`` if it says nothing usable.
 
     A date is taken relative to the answer's own ``Date``, so that a wrong clock on this side changes nothing.
     """
@@ -180,7 +190,9 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 def _http_date(text: str) -> float | None:
     try:
-        return parsedate_to_datetime(text).timestamp()
+        moment = parsedate_to_datetime(text)
+        # An HTTP date is in GMT, also where it does not say so (RFC 9110 section 5.6.7).
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError, OSError):
         return None
 
@@ -272,9 +284,15 @@ def _granted(fields: Mapping[str, Any]) -> TokenOutcome:
     )
 
 
-def _is_token(value: object) -> bool:
+def _is_token(value: object) -> TypeGuard[str]:
     # What goes into a header must not be able to end it (RFC 6750 section 2.1 allows less than this).
-    return isinstance(value, str) and 0 < len(value) <= 8192 and value.isascii() and value.isprintable() and " " not in value
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= 8192
+        and value.isascii()
+        and value.isprintable()
+        and " " not in value
+    )
 
 
 def token_life_s(expires_in: object) -> float:

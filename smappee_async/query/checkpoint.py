@@ -43,12 +43,13 @@ class Progress:
         }
 
 
-def _restore(resume: Mapping[str, JsonValue], state: SessionState) -> dict[str, list[TimeRange]]:
+def _restore(resume: object, state: SessionState) -> dict[str, list[TimeRange]]:
     if not isinstance(resume, Mapping) or resume.get("version") != _VERSION:
         raise ConfigurationError("resume is not a checkpoint of this version", advice=_ADVICE)
     if resume.get("state") != state:
         raise ConfigurationError(
-            f"the checkpoint is of the {resume.get('state')!r} sessions, and {state!r} ones are asked for", advice=_ADVICE
+            f"the checkpoint is of the {resume.get('state')!r} sessions, and {state!r} ones are asked for",
+            advice=_ADVICE,
         )
     read = resume.get("read")
     if not isinstance(read, Mapping):
@@ -65,5 +66,5 @@ def _list(value: JsonValue) -> list[JsonValue]:
 def _range(pair: JsonValue) -> TimeRange:
     match pair:
         case [int(start_ms), int() | None as end_ms]:
-            return TimeRange.from_ms(start_ms, end_ms)
+            return TimeRange.from_ms(start_ms, end_ms)  # refuses true and false, which are numbers here
     raise ConfigurationError("resume is not a checkpoint: it holds something that is no range", advice=_ADVICE)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
-from typing import Literal
 
 import anyio
 import attrs
 import msgspec
 
+from smappee_async.defaults import CUTS_FOR_TIME
 from smappee_async.errors import (
     ApiError,
     DeadlineExceeded,
@@ -23,10 +23,9 @@ from smappee_async.errors import (
     TransportError,
 )
 from smappee_async.models import ChunkFailure
+from smappee_async.query.ask import Answers
 from smappee_async.query.plan import Piece, Plan, Target
-
-OnError = Literal["raise", "collect"]
-Answers = list[list[msgspec.Raw]]
+from smappee_async.query.question import OnError
 
 
 @attrs.frozen
@@ -45,7 +44,7 @@ class Fetcher:
 
     :param ask: reads one piece; raises a :class:`SmappeeError`.
     :param in_order: hand out each target's pieces by time, at most one held per target (a few more for few targets).
-    :param on_cut: told of a piece that is cut, and why.
+    :param on_cut: told why a piece is cut.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class Fetcher:
         concurrency: int,
         on_error: OnError,
         in_order: bool,
-        on_cut: Callable[[Piece, SmappeeError], None],
+        on_cut: Callable[[SmappeeError], None],
     ) -> None:
         self.failures: list[ChunkFailure] = []
         self.ranges = 0
@@ -70,6 +69,7 @@ class Fetcher:
         self._ready: deque[Fetched] = deque()
         self._ready_of: dict[Target, list[Fetched]] = {}
         self._held = 0
+        self._cuts_for_time: Counter[Target] = Counter()
         self._error: BaseException | None = None
         self._stopped = False
         self._news = asyncio.Event()
@@ -148,6 +148,7 @@ class Fetcher:
             failure = error
         else:
             self.ranges += 1
+            del self._cuts_for_time[piece.target]
             self._plan.read(piece)
             self._held += 1
             self._keep(Fetched(piece, answers))
@@ -163,13 +164,22 @@ class Fetcher:
         ready.sort(key=lambda each: each.piece.time_range.start_ms)
 
     def _failed(self, piece: Piece, error: SmappeeError) -> None:
-        if _is_too_much(error) and self._plan.halve(piece):
-            self._on_cut(piece, error)
+        if self._may_cut(piece, error) and self._plan.halve(piece):
+            self._on_cut(error)
         elif self._on_error == "raise" or not isinstance(error, RequestError | DeadlineExceeded):
             # What concerns the account, the store or the client itself concerns every park.
             self._end(error)
         else:
             self._collect(piece, error)
+
+    def _may_cut(self, piece: Piece, error: SmappeeError) -> bool:
+        """Whether asking for less may help."""
+        if isinstance(error, ResponseTooLarge):
+            return True
+        if not _took_too_long(error):
+            return False
+        self._cuts_for_time[piece.target] += 1
+        return self._cuts_for_time[piece.target] <= CUTS_FOR_TIME
 
     def _collect(self, piece: Piece, error: SmappeeError) -> None:
         self._plan.read(piece)
@@ -218,8 +228,7 @@ class Fetcher:
                 await asyncio.wait(self._tasks)
 
 
-def _is_too_much(error: SmappeeError) -> bool:
-    """Whether asking for less may help: too large, or not done in time."""
+def _took_too_long(error: SmappeeError) -> bool:
     if isinstance(error, ApiError):
         return error.facts.status in (HTTPStatus.GATEWAY_TIMEOUT, HTTPStatus.REQUEST_TIMEOUT)
-    return isinstance(error, ResponseTooLarge) or (isinstance(error, TransportError) and error.timed_out)
+    return isinstance(error, TransportError) and error.timed_out

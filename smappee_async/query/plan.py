@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Final
 
 import attrs
 
 from smappee_async.defaults import SHORTEST_PIECE
-from smappee_async.timerange import TimeRange, from_ms
+from smappee_async.timerange import CalendarUnit, TimeRange, from_ms
 
 _SHORTEST_MS: Final = SHORTEST_PIECE // timedelta(milliseconds=1)
 
@@ -67,11 +67,11 @@ class Plan:
         self,
         stretches: Mapping[Target, Sequence[TimeRange]],
         *,
-        step: Literal["day", "month", "year"] | None,
+        step: CalendarUnit | None,
         now_ms: int,
         per_target: int | None = None,
     ) -> None:
-        self._step = step
+        self._step: CalendarUnit | None = step
         self._now_ms = now_ms
         self._per_target = per_target
         self._lanes = {target: _Lane(target, list(reversed(ranges))) for target, ranges in stretches.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
 
 import attrs
 import msgspec
@@ -13,8 +12,8 @@ from smappee_async.errors import CallFacts, ResponseDecodeError
 from smappee_async.models import OPEN_STATUSES, ChargingSession, InvalidRecord, SessionState, SessionStatus
 from smappee_async.protocol.converter import SESSION_READER
 from smappee_async.query.plan import Piece
+from smappee_async.query.question import OnInvalid
 
-OnInvalid = Literal["raise", "collect"]
 _KNOWN_STATUSES = frozenset(SessionStatus)
 _STOPPED = SessionStatus.STOPPED
 
@@ -83,16 +82,19 @@ def _sift_slice(
         try:
             session = read(answer[index], park)
         except ResponseDecodeError as error:
-            _report(error, piece, index, answer[index], account, on_invalid)
+            _report(error, piece, index, answer[index], account)
+            if on_invalid == "raise":
+                account.kept += len(kept)  # looked at, though never handed over
+                raise
             continue
         started_ms, status = session.from_ms, session.status
         if started_ms < start_ms or (end_ms is not None and started_ms >= end_ms):
             account.filtered += 1  # the piece that it belongs to has it
         elif session.id in seen:
             account.duplicates += 1
-        elif only_completed and session.to_ms is None and status in OPEN_STATUSES:
-            account.filtered += 1
-        elif only_active and session.to_ms is not None and status == _STOPPED:
+        elif (only_completed and session.to_ms is None and status in OPEN_STATUSES) or (
+            only_active and session.to_ms is not None and status == _STOPPED
+        ):
             account.filtered += 1
         else:
             seen.add(session.id)
@@ -104,9 +106,7 @@ def _sift_slice(
     return kept
 
 
-def _report(
-    error: ResponseDecodeError, piece: Piece, index: int, raw: msgspec.Raw, account: Account, on_invalid: OnInvalid
-) -> None:
+def _report(error: ResponseDecodeError, piece: Piece, index: int, raw: msgspec.Raw, account: Account) -> None:
     error.index = index
     error.with_facts(
         CallFacts(
@@ -117,5 +117,3 @@ def _report(
     )
     error.__traceback__ = None
     account.invalid.append(InvalidRecord(error=error, raw=bytes(raw)))
-    if on_invalid == "raise":
-        raise error

@@ -5,47 +5,48 @@ from __future__ import annotations
 import asyncio
 import heapq
 import operator
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 import attrs
 
-from smappee_async.errors import CallFacts
+from smappee_async.errors import SmappeeError
 from smappee_async.events import Event, OnEvent, tell
+from smappee_async.limits import Limits
 from smappee_async.models import (
     ChargingSession,
     ChunkFailure,
     InvalidRecord,
     SessionBatch,
-    SessionState,
     StreamStats,
 )
+from smappee_async.query.ask import Asker
 from smappee_async.query.checkpoint import Checkpoint, Progress
 from smappee_async.query.fetch import Fetched, Fetcher
-from smappee_async.query.plan import Target
-from smappee_async.query.sift import Account, OnInvalid, sift
-from smappee_async.transport.call import Tally
-
-Order = Literal["arrival", "start"]
+from smappee_async.query.plan import Plan, Target
+from smappee_async.query.question import Question
+from smappee_async.query.sift import Account, sift
+from smappee_async.transport.call import Caller, Tally
 
 _BY_START = operator.attrgetter("from_ms", "id")
 
 
 @attrs.frozen(kw_only=True)
-class Question:
-    """What a stream answers.
+class Service:
+    """What a stream asks: an open client's side of it.
 
-    :param targets: the charging parks, or stations, that are asked.
-    :param state: which sessions are wanted.
-    :param order: as they arrive, or by start over all parks.
-    :param on_invalid: what to do with a record that cannot be read.
+    :param check: raises :class:`ClientClosed` unless the client can be used from here and now.
+    :param opened: told of each fetcher, so that closing the client ends it.
     """
 
-    targets: tuple[Target, ...]
-    state: SessionState
-    order: Order
-    on_invalid: OnInvalid
+    caller: Caller
+    base_url: str
+    limits: Limits
+    on_event: OnEvent | None
+    check: Callable[[], None]
+    opened: Callable[[Fetcher], None]
 
 
 class SessionStream:
@@ -62,15 +63,8 @@ class SessionStream:
     whole, or is listed in :attr:`failures`.
     """
 
-    def __init__(
-        self,
-        question: Question,
-        progress: Progress,
-        tally: Tally,
-        open_fetcher: Callable[[], Fetcher],
-        on_event: OnEvent | None,
-    ) -> None:
-        self._reader = _Reader(question, progress, tally, open_fetcher, on_event)
+    def __init__(self, question: Question, service: Service) -> None:
+        self._reader = _Reader(question, service)
         self._by_start = question.order == "start"
         self._sessions: AsyncGenerator[ChargingSession, None] | None = None
 
@@ -144,20 +138,12 @@ class SessionStream:
 class _Reader:
     """The working side of a stream; knows nothing of the stream itself."""
 
-    def __init__(
-        self,
-        question: Question,
-        progress: Progress,
-        tally: Tally,
-        open_fetcher: Callable[[], Fetcher],
-        on_event: OnEvent | None,
-    ) -> None:
+    def __init__(self, question: Question, service: Service) -> None:
         self.account = Account()
-        self.progress = progress
+        self.progress = Progress(question.state, question.resume)
         self._question = question
-        self._tally = tally
-        self._open_fetcher = open_fetcher
-        self._on_event = on_event
+        self._service = service
+        self._tally = Tally()
         self._fetcher: Fetcher | None = None
         self._handed_over = 0
         self._in_hand: Iterator[ChargingSession] = iter(())
@@ -259,7 +245,7 @@ class _Reader:
         self.progress.add(fetched.piece.target, fetched.piece.time_range)
 
     def _tell_unknown_status(self, status: str) -> None:
-        tell(self._on_event, Event(kind="unknown_status", facts=CallFacts(), detail=status))
+        tell(self._service.on_event, Event(kind="unknown_status", detail=status))
 
     @property
     def failures(self) -> tuple[ChunkFailure, ...]:
@@ -288,8 +274,33 @@ class _Reader:
     def _start(self) -> Fetcher:
         if self._fetcher is not None:
             raise RuntimeError("a stream is read once; ask for a new one with client.sessions()")
-        self._fetcher = self._open_fetcher()
+        question, service = self._question, self._service
+        service.check()
+        now_s = asyncio.get_running_loop().time()
+        deadline_at = None if question.deadline is None else now_s + question.deadline.total_seconds()
+        asker = Asker(service.caller, service.base_url, question.state, self._tally, deadline_at)
+        in_order = question.order == "start"
+        concurrency = service.limits.concurrency
+        plan = Plan(
+            self.progress.left(question.targets, question.time_range),
+            # Active sessions are few, however long the range: one question a park is enough.
+            step=None if question.state == "active" else "month",
+            now_ms=int(time.time() * 1000),
+            per_target=max(1, concurrency // len(question.targets)) if in_order else None,
+        )
+        self._fetcher = Fetcher(
+            plan,
+            asker.ask,
+            concurrency=concurrency,
+            on_error=question.on_error,
+            in_order=in_order,
+            on_cut=self._tell_cut,
+        )
+        service.opened(self._fetcher)
         return self._fetcher
+
+    def _tell_cut(self, error: SmappeeError) -> None:
+        tell(self._service.on_event, Event(kind="range_cut", facts=error.facts, detail=error.reason))
 
     async def aclose(self) -> None:
         if self._fetcher is not None:

@@ -112,6 +112,7 @@ class Caller:
         while True:
             attempts += 1
             outcome: ResultT | RequestError
+            token: Secret | None = None
             try:
                 await self._tokens.access_token(rejected)
                 async with self._gate.place():
@@ -121,7 +122,7 @@ class Caller:
             except RequestError as error:  # the token call did not get through
                 outcome = error.with_traceback(None)
             if not isinstance(outcome, RequestError):
-                self._budget.give(last_cost if last_cost else 1)
+                self._budget.give(last_cost or 1)
                 return outcome
             if outcome.facts.status == HTTPStatus.UNAUTHORIZED:
                 if rejected is not None:

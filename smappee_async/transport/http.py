@@ -34,7 +34,9 @@ class HttpTransport:
     def __init__(self, limits: Limits, host_session: aiohttp.ClientSession | None = None) -> None:
         self._limits = limits
         if host_session is not None and (host_session.closed or host_session.connector is None):
-            raise ConfigurationError("the http_session that was given is closed", advice="Give an open session, or none")
+            raise ConfigurationError(
+                "the http_session that was given is closed", advice="Give an open session, or none"
+            )
         connector = None if host_session is None else host_session.connector
         try:
             self._session = aiohttp.ClientSession(
@@ -109,7 +111,9 @@ class HttpTransport:
             return TransportError(f"the connection failed ({type(error).__name__})", facts=request.facts)
         except (ValueError, UnicodeError, RuntimeError) as error:
             # aiohttp lets some malformed answers and a closed session out as plain errors.
-            return TransportError(f"the call failed inside the HTTP library ({type(error).__name__})", facts=request.facts)
+            return TransportError(
+                f"the call failed inside the HTTP library ({type(error).__name__})", facts=request.facts
+            )
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
         """The body, unpacked; ``None`` as soon as it is known to be too large."""
@@ -151,7 +155,7 @@ def _timed_out(error: TimeoutError, limits: Limits, request: Request) -> Transpo
 
 
 def _failed(error: aiohttp.ClientError, request: Request) -> TransportError:
-    """aiohttp's exceptions hold headers and URLs, so only their kind is told."""
+    """Only the kind of a failure is told, for aiohttp's exceptions hold headers and URLs."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return TransportError("the server's certificate is not trusted", sent=False, facts=request.facts)
     if isinstance(error, aiohttp.ClientConnectorDNSError):

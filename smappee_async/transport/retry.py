@@ -20,6 +20,7 @@ _RETRIED_STATUSES = frozenset(
         HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
+_MOST_DOUBLINGS = 60  # a second would be an age by then; more would overflow a float one day
 _UNTRUSTED = "the server's certificate is not trusted"
 
 
@@ -83,12 +84,12 @@ def next_attempt(error: RequestError, attempts: int, policy: RetryPolicy, chance
         return None
     throttled = is_throttling(error)
     base_s = policy.throttled_base_delay_s if throttled else policy.base_delay_s
-    wait_s = chance * min(policy.max_delay_s, base_s * 2 ** (attempts - 1))
+    wait_s = chance * min(policy.max_delay_s, base_s * 2.0 ** min(attempts - 1, _MOST_DOUBLINGS))
     asked_s = error.retry_after_s if isinstance(error, ApiError) else None
     if asked_s is not None:
         if asked_s > policy.max_retry_after_s:
             return None
-        wait_s = max(wait_s, asked_s * (1 + 0.1 * chance))
+        wait_s = max(wait_s, min(policy.max_retry_after_s, asked_s * (1 + 0.1 * chance)))
     if throttled and asked_s is not None:
         # The shared pause and its single probe already keep the load down; the budget has nothing to add.
         return Again(wait_s=wait_s, pause=True, cost=0)
