@@ -106,7 +106,7 @@ def show_names(extra: Mapping[str, JsonValue]) -> str:
 _ADDED: Final = {"wire": None}
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class ChargingSession:
     """One charging session, as the service reported it.
 
@@ -205,7 +205,7 @@ class ChargingSession:
         return self.to_ms is not None and self.status == SessionStatus.STOPPED
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class ServiceLocation:
     """A service location that the account can see; a charging park is one ("Get Servicelocations")."""
 
@@ -219,7 +219,7 @@ class ServiceLocation:
     """What else the record held, under the service's own names."""
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class ServiceLocationInfo:
     """One service location in detail ("Get Servicelocation Info", page 526614552)."""
 

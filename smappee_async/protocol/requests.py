@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Final, Literal
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import attrs
 
@@ -108,10 +108,11 @@ def park_sessions(base_url: str, service_location_id: int, time_range: TimeRange
 
 
 def station_sessions(base_url: str, serial_number: str, time_range: TimeRange, *, active: bool) -> Request:
-    """Charging sessions of one charging station; the serial number is one that :func:`check_serial_number` let through."""
+    """Charging sessions of one charging station."""
+    station = quote(serial_number, safe="")
     return Request(
         method="GET",
-        url=f"{base_url}/chargingstations/{serial_number}/sessions?{_question(time_range, active=active)}",
+        url=f"{base_url}/chargingstations/{station}/sessions?{_question(time_range, active=active)}",
         facts=CallFacts(
             method="GET",
             route="/chargingstations/{serial_number}/sessions",
