@@ -87,3 +87,17 @@ CLOSE_WAIT_S: Final = 10.0
 SHORTEST_PIECE: Final = timedelta(minutes=1)
 #: After so many cuts in a row for time, with nothing read in between, it is not the length that is to blame.
 CUTS_FOR_TIME: Final = 3
+#: Sessions an answer should hold: the request costs a twentieth of reading them, and they take about 2 MiB until read.
+TARGET_SESSIONS: Final = 2_000
+#: The first look at an unknown park in a long question: of the largest hub known, 5,000 a day, it brings 1,700 sessions.
+PROBE: Final = timedelta(hours=8)
+#: Up to this, a question is asked at once: a first look would double the requests of the commonest, last month's.
+SHORT_QUESTION: Final = timedelta(days=35)
+#: A density is known once this share of a full answer has been seen.
+KNOWN_SHARE: Final = 0.25
+#: What is seen counts this much less with each answer after it: seasons and opening days change a park's density.
+FADE: Final = 0.75
+#: A rest up to this much longer than planned is asked for with the piece before it.
+REST_SHARE: Final = 1.25
+#: A slower answer is asked for in half the length next time.
+SLOW_ANSWER_S: Final = 10.0

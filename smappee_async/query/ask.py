@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import attrs
 import msgspec
 
 from smappee_async.models import SessionState
@@ -23,6 +24,18 @@ _QUERIES: Final[Mapping[SessionState, tuple[bool, ...]]] = {
 }
 
 
+@attrs.frozen
+class Asked:
+    """What came back about a piece.
+
+    :param answers: the records of each answer, in the order in which they were asked for.
+    :param slowest_s: the longest that one of them took, without the waits before it.
+    """
+
+    answers: Answers
+    slowest_s: float
+
+
 class Asker:
     """Makes the calls that answer for a piece.
 
@@ -38,17 +51,22 @@ class Asker:
         self._tally = tally
         self._deadline_at = deadline_at
 
-    async def ask(self, piece: Piece) -> Answers:
-        """The answers about a piece, in the order in which they were asked for.
+    async def ask(self, piece: Piece) -> Asked:
+        """Ask for a piece.
 
         :raises SmappeeError: one of the calls did not succeed.
         """
-        return [
-            await self._caller.call(
-                self._request(piece, active=active), read_sessions, deadline_at=self._deadline_at, tally=self._tally
-            )
-            for active in self._queries
-        ]
+        tally = Tally()
+        try:
+            answers = [
+                await self._caller.call(
+                    self._request(piece, active=active), read_sessions, deadline_at=self._deadline_at, tally=tally
+                )
+                for active in self._queries
+            ]
+        finally:
+            self._tally.add(tally)
+        return Asked(answers, tally.slowest_s)
 
     def _request(self, piece: Piece, *, active: bool) -> Request:
         target = piece.target

@@ -23,7 +23,7 @@ from smappee_async.errors import (
     TransportError,
 )
 from smappee_async.models import ChunkFailure
-from smappee_async.query.ask import Answers
+from smappee_async.query.ask import Asked
 from smappee_async.query.plan import Piece, Plan, Target
 from smappee_async.query.question import OnError
 
@@ -50,7 +50,7 @@ class Fetcher:
     def __init__(
         self,
         plan: Plan,
-        ask: Callable[[Piece], Awaitable[Answers]],
+        ask: Callable[[Piece], Awaitable[Asked]],
         *,
         concurrency: int,
         on_error: OnError,
@@ -143,15 +143,15 @@ class Fetcher:
 
     async def _read(self, piece: Piece) -> None:
         try:
-            answers = await self._ask(piece)
+            asked = await self._ask(piece)
         except SmappeeError as error:
             failure = error
         else:
             self.ranges += 1
             del self._cuts_for_time[piece.target]
-            self._plan.read(piece)
+            self._plan.read(piece, sessions=sum(map(len, asked.answers)), elapsed_s=asked.slowest_s)
             self._held += 1
-            self._keep(Fetched(piece, answers))
+            self._keep(Fetched(piece, asked.answers))
             return
         self._failed(piece, failure)
 
@@ -164,7 +164,7 @@ class Fetcher:
         ready.sort(key=lambda each: each.piece.time_range.start_ms)
 
     def _failed(self, piece: Piece, error: SmappeeError) -> None:
-        if self._may_cut(piece, error) and self._plan.halve(piece):
+        if self._may_cut(piece, error) and self._plan.cut_shorter(piece):
             self._on_cut(error)
         elif self._on_error == "raise" or not isinstance(error, RequestError | DeadlineExceeded):
             # What concerns the account, the store or the client itself concerns every park.
@@ -182,8 +182,7 @@ class Fetcher:
         return self._cuts_for_time[piece.target] <= CUTS_FOR_TIME
 
     def _collect(self, piece: Piece, error: SmappeeError) -> None:
-        self._plan.read(piece)
-        self._plan.give_back(piece)
+        self._plan.give_up(piece)
         lost = [(piece.target, piece.time_range)]
         if isinstance(error, PermissionDenied | NotFound):
             # The park is not there for this account; asking for its other months tells nothing new.

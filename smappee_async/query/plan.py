@@ -14,7 +14,8 @@ from typing import Final
 import attrs
 
 from smappee_async.defaults import SHORTEST_PIECE
-from smappee_async.timerange import CalendarUnit, TimeRange, from_ms
+from smappee_async.query.pace import Pace
+from smappee_async.timerange import TimeRange
 
 _SHORTEST_MS: Final = SHORTEST_PIECE // timedelta(milliseconds=1)
 
@@ -43,6 +44,7 @@ class _Lane:
     """One target's part of the plan."""
 
     target: Target
+    pace: Pace
     unasked: list[TimeRange]
     """Latest first, so that the next one is at the end."""
     asked: set[int] = attrs.field(factory=set)
@@ -51,13 +53,18 @@ class _Lane:
     """Pieces that were asked for and whose place has not been given back."""
     waiting: bool = False
     """Whether it stands in line for its turn."""
+    abandoned: bool = False
+    """Whether nothing more of it is to be asked."""
 
 
 class Plan:
     """Hands out pieces, target by target in turn, until every stretch has been read or given up.
 
+    Pieces grow and shrink with what comes back, towards answers of one size. Until a target's density is known, one
+    piece of it is asked for at a time.
+
     :param stretches: for each target, what is to be read; see :func:`left_to_read`.
-    :param step: how a stretch is cut at first; ``None`` for not at all.
+    :param target_sessions: the size of answer that is aimed at; ``None`` asks for each stretch at once.
     :param now_ms: about now, in milliseconds since 1970: where an open end is thought to be when it must be cut. It
         need not be right, for the last piece is asked for with an open end.
     :param per_target: how many pieces of one target may be held at once; ``None`` for no such limit.
@@ -67,15 +74,17 @@ class Plan:
         self,
         stretches: Mapping[Target, Sequence[TimeRange]],
         *,
-        step: CalendarUnit | None,
+        target_sessions: int | None,
         now_ms: int,
         per_target: int | None = None,
     ) -> None:
-        self._step: CalendarUnit | None = step
         self._now_ms = now_ms
         self._per_target = per_target
-        self._lanes = {target: _Lane(target, list(reversed(ranges))) for target, ranges in stretches.items()}
+        self._lanes = {
+            target: _Lane(target, Pace(target_sessions), list(reversed(ranges))) for target, ranges in stretches.items()
+        }
         self._line: deque[_Lane] = deque()
+        self._unfinished = {target for target, ranges in stretches.items() if ranges}
         for lane in self._lanes.values():
             self._stand_in_line(lane)
 
@@ -95,17 +104,23 @@ class Plan:
 
     def _cut(self, lane: _Lane) -> TimeRange:
         stretch = lane.unasked.pop()
-        if self._step is None:
+        left_ms = self._length_ms(stretch)
+        span_ms = lane.pace.span_ms(left_ms)
+        if span_ms >= left_ms:
             return stretch
-        pieces = stretch.split(self._step, until=from_ms(self._now_ms))
-        first = next(pieces)
-        if first.end_ms != stretch.end_ms and first.end_ms is not None:
-            lane.unasked.append(TimeRange.from_ms(first.end_ms, stretch.end_ms))
-        return first
+        cut_ms = stretch.start_ms + span_ms
+        lane.unasked.append(TimeRange.from_ms(cut_ms, stretch.end_ms))
+        return TimeRange.from_ms(stretch.start_ms, cut_ms)
+
+    def _length_ms(self, stretch: TimeRange) -> int:
+        """How long a stretch is; with an open end, up to now."""
+        end_ms = max(self._now_ms, stretch.start_ms) if stretch.end_ms is None else stretch.end_ms
+        return end_ms - stretch.start_ms
 
     def _stand_in_line(self, lane: _Lane, *, first: bool = False) -> None:
         has_place = self._per_target is None or lane.held < self._per_target
-        if lane.unasked and has_place and not lane.waiting:
+        may_ask = lane.pace.is_known or not lane.asked
+        if lane.unasked and has_place and may_ask and not lane.waiting:
             lane.waiting = True
             if first:
                 self._line.appendleft(lane)
@@ -114,40 +129,62 @@ class Plan:
 
     # --- what became of it --------------------------------------------------------------------------------------------
 
-    def read(self, piece: Piece) -> None:
-        """A piece was read whole. Its place stays held until :meth:`give_back`."""
-        self._lanes[piece.target].asked.discard(piece.time_range.start_ms)
+    def read(self, piece: Piece, *, sessions: int = 0, elapsed_s: float = 0.0) -> None:
+        """A piece was read whole. Its place stays held until :meth:`give_back`.
+
+        :param sessions: how many its answer held.
+        :param elapsed_s: how long the answer took.
+        """
+        lane = self._lanes[piece.target]
+        lane.pace.learn(sessions, self._length_ms(piece.time_range), elapsed_s)
+        self._settled(lane, piece)
+
+    def give_up(self, piece: Piece) -> None:
+        """A piece will not be read."""
+        lane = self._lanes[piece.target]
+        lane.held -= 1
+        self._settled(lane, piece)
 
     def give_back(self, piece: Piece) -> None:
-        """A piece that was read, or given up, no longer takes memory."""
+        """A piece that was read no longer takes memory."""
         lane = self._lanes[piece.target]
         lane.held -= 1
         self._stand_in_line(lane)
 
-    def halve(self, piece: Piece) -> bool:
-        """Cut a piece that is too much at once in two, to be asked next; false if it is too short for that."""
-        start_ms, end_ms = piece.time_range.start_ms, piece.time_range.end_ms
-        middle_ms = start_ms + ((self._now_ms if end_ms is None else end_ms) - start_ms) // 2
-        if middle_ms - start_ms < _SHORTEST_MS:
-            return False
+    def cut_shorter(self, piece: Piece) -> bool:
+        """Ask for a piece again in shorter ones, for it is too much at once.
+
+        :return: false if it is too short for that, or its target abandoned.
+        """
         lane = self._lanes[piece.target]
-        lane.asked.discard(start_ms)
+        length_ms = self._length_ms(piece.time_range)
+        if lane.abandoned or length_ms < 2 * _SHORTEST_MS:
+            return False
+        lane.pace.too_much(length_ms)
         lane.held -= 1
-        lane.unasked += [TimeRange.from_ms(middle_ms, end_ms), TimeRange.from_ms(start_ms, middle_ms)]
-        # They are the lane's earliest unless an earlier piece was cut meanwhile.
-        lane.unasked.sort(key=lambda stretch: -stretch.start_ms)
+        lane.unasked = merge([*lane.unasked, piece.time_range])[::-1]
+        lane.asked.discard(piece.time_range.start_ms)
         self._stand_in_line(lane, first=True)
         return True
 
     def abandon(self, target: Target) -> list[TimeRange]:
         """Ask nothing more of a target; what nobody had asked for yet."""
         lane = self._lanes[target]
+        lane.abandoned = True
         dropped = lane.unasked[::-1]
         lane.unasked = []
         if lane.waiting:
             lane.waiting = False
             self._line.remove(lane)
+        if not lane.asked:
+            self._unfinished.discard(target)
         return dropped
+
+    def _settled(self, lane: _Lane, piece: Piece) -> None:
+        lane.asked.discard(piece.time_range.start_ms)
+        if not lane.asked and not lane.unasked:
+            self._unfinished.discard(lane.target)
+        self._stand_in_line(lane)
 
     # --- where it stands ----------------------------------------------------------------------------------------------
 
@@ -165,7 +202,7 @@ class Plan:
     @property
     def is_done(self) -> bool:
         """Whether nothing is under way and nothing is left to ask."""
-        return not any(lane.asked or lane.unasked for lane in self._lanes.values())
+        return not self._unfinished
 
 
 def merge(ranges: Iterable[TimeRange]) -> list[TimeRange]:

@@ -284,7 +284,7 @@ class _Reader:
         plan = Plan(
             self.progress.left(question.targets, question.time_range),
             # Active sessions are few, however long the range: one question a park is enough.
-            step=None if question.state == "active" else "month",
+            target_sessions=None if question.state == "active" else service.limits.target_sessions,
             now_ms=int(time.time() * 1000),
             per_target=max(1, concurrency // len(question.targets)) if in_order else None,
         )

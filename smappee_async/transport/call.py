@@ -41,11 +41,20 @@ class AccessTokens(Protocol):
 
 @attrs.define
 class Tally:
-    """What the calls of one stream have cost so far."""
+    """What calls have cost so far."""
 
     requests: int = 0
     retries: int = 0
     bytes: int = 0
+    slowest_s: float = 0.0
+    """The longest that a good answer took, without the waits before it."""
+
+    def add(self, other: Tally) -> None:
+        """Count another's cost in."""
+        self.requests += other.requests
+        self.retries += other.retries
+        self.bytes += other.bytes
+        self.slowest_s = max(self.slowest_s, other.slowest_s)
 
 
 class Caller:
@@ -86,9 +95,7 @@ class Caller:
             raise
         finally:
             if tally is not None:
-                tally.requests += effort.requests
-                tally.retries += effort.retries
-                tally.bytes += effort.bytes
+                tally.add(effort)
 
     async def _within(
         self, deadline_at: float | None, request: Request, read: Callable[[Answer], ResultT], effort: Tally
@@ -151,6 +158,7 @@ class Caller:
         """Send once; an error is returned, so that no frame that saw the answer is part of its traceback."""
         effort.requests += 1
         facts = attrs.evolve(request.facts, attempts=effort.requests)
+        began_at = self._clock()
         try:
             answer = await self._transport.send(request, token)
             effort.bytes += len(answer.body)
@@ -161,6 +169,7 @@ class Caller:
             tell(self._on_event, Event(kind="failed", facts=facts, detail=error.reason))
             return error.with_traceback(None)
         self._gate.answered()
+        effort.slowest_s = max(effort.slowest_s, self._clock() - began_at)
         tell(self._on_event, Event(kind="answered", facts=attrs.evolve(facts, status=answer.status)))
         return result
 

@@ -102,7 +102,7 @@ async def test_a_429_pauses_everybody_then_one_probe_goes_first(cloud: Cloud) ->
     cloud.sim.add_fault(Fault("status", status=429, retry_after="30", times=16))
     began = now()
 
-    sessions = await client.sessions([1001, 1002], YEAR).collect()
+    await asyncio.gather(*(client.service_location(1001) for _ in range(24)))
 
     refused = [each for each in cloud.sim.requests if each.status == 429]
     later = sorted(each.at_s for each in cloud.sim.requests if each.status == 200)
@@ -110,7 +110,7 @@ async def test_a_429_pauses_everybody_then_one_probe_goes_first(cloud: Cloud) ->
     assert all(each.at_s - began < 1 for each in refused)
     assert 30 <= later[0] - began <= 34.1
     assert later[1] - later[0] >= 1.0  # the second waits until the probe has come back
-    assert told(sessions) == cloud.truth([1001, 1002], YEAR)
+    assert len(later) == 24
 
 
 async def test_a_retry_after_beyond_the_cap_is_raised_at_once(cloud: Cloud) -> None:
@@ -229,10 +229,11 @@ async def test_waiting_for_a_free_place_does_not_count_as_an_attempts_time(cloud
     """R25: 24 calls of 25 s, one at a time, against a time-out of 60 s an attempt."""
     client = await logged_in(cloud, limits=Limits(concurrency=1))
     cloud.sim.latency_s = 25
+    began = now()
 
-    sessions = await client.sessions([1001, 1002], YEAR).collect()
+    await asyncio.gather(*(client.service_location(1001) for _ in range(24)))
 
-    assert told(sessions) == cloud.truth([1001, 1002], YEAR)
+    assert now() - began >= 600
 
 
 async def test_a_park_that_never_answers_in_time_is_not_cut_without_end(cloud: Cloud) -> None:
@@ -308,7 +309,7 @@ async def test_calls_keep_to_the_rate_that_was_set(cloud: Cloud) -> None:
     client = await logged_in(cloud, limits=Limits(requests_per_second=2))
     began = now()
 
-    await client.sessions([1001, 1002], YEAR).collect()
+    await asyncio.gather(*(client.service_location(1001) for _ in range(24)))
 
     assert cloud.sim.hits() == 24
     assert 10 <= now() - began <= 13

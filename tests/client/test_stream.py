@@ -214,7 +214,7 @@ async def test_order_by_start_holds_one_answer_of_each_park_in_hand_and_one_ahea
         await anext(stream)
         await asyncio.sleep(0.2)
 
-        assert stream.stats.ranges <= 2 * len(PARKS)
+        assert stream.stats.ranges <= 3 * len(PARKS)  # a first look without sessions is passed over
 
 
 async def test_batches_by_start_come_by_the_start_of_their_stretch(cloud: Cloud) -> None:
@@ -415,11 +415,11 @@ async def test_unreadable_records_are_collected_and_the_others_come(cloud: Cloud
     """R6."""
     cloud.sim.add_fault(Fault("bad_json_record", index=3, times=1))
     client = await cloud.connect()
-    stream = client.sessions(1001, YEAR, on_invalid="collect")
+    stream = client.sessions(1001, MARCH, on_invalid="collect")
 
     sessions = await stream.collect()
 
-    assert len(sessions) == cloud.sim.ledger.count(1001, YEAR.start_ms, YEAR.end_ms) - 1
+    assert len(sessions) == cloud.sim.ledger.count(1001, MARCH.start_ms, MARCH.end_ms) - 1
     assert len(stream.invalid) == 1
     assert stream.invalid[0].raw.startswith(b"{")
 
@@ -605,7 +605,7 @@ async def test_a_slow_consumer_holds_the_requests_back(cloud: Cloud) -> None:
     client = await cloud.connect(limits=Limits(concurrency=4))
 
     async with client.sessions(PARKS, YEAR) as stream:
-        await anext(stream)
+        await anext(aiter(stream.batches()))
         await asyncio.sleep(0.3)
 
         assert cloud.sim.hits("park_sessions") <= 5

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import functools
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
@@ -16,18 +15,17 @@ from smappee_async import Limits, RetryPolicy, SmappeeClient, SmappeeError
 from smappee_async.simulator import Simulator
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-PROGRAMS = [block for block in re.findall(r"```python\n(.*?)```", README, re.S) if "def test_" not in block]
+PROGRAMS = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "def test_" not in block]
 
 
 @pytest.fixture
-def _account(smappee_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _account(smappee_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reader's environment: an account, and the service, which here is the simulator."""
     account = smappee_simulator.account
     for name in ("client_id", "client_secret", "username", "password"):
         monkeypatch.setenv(f"SMAPPEE_{name.upper()}", getattr(account, name))
     here = functools.partial(SmappeeClient, base_url=smappee_simulator.base_url)
     monkeypatch.setitem(vars(smappee_async), "SmappeeClient", here)
-    yield
 
 
 @pytest.mark.anyio
@@ -37,7 +35,7 @@ async def test_each_program_runs_as_it_stands(program: str) -> None:
     names: dict[str, object] = {}
     code = compile(program, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
-    running = eval(code, names)  # noqa: S307 - our own text
+    running = eval(code, names)
     if running is not None:
         await running
 
@@ -66,7 +64,7 @@ def _text(value: object) -> str:
 
 
 def test_both_commands_of_the_readme_are_there() -> None:
-    commands = re.findall(r"```sh\n(.*?)\n```", README, re.S)
+    commands = re.findall(r"```sh\n(.*?)\n```", README, re.DOTALL)
 
     assert [command.rpartition("&& ")[2] for command in commands[:2]] == [
         ".venv/bin/smappee-async demo",
