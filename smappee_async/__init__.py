@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from smappee_async.auth.stores import TokenStore as TokenStore
     from smappee_async.auth.stores.file import FileTokenStore as FileTokenStore
     from smappee_async.auth.stores.memory import MemoryTokenStore as MemoryTokenStore
+    from smappee_async.auth.stores.redis import RedisTokenStore as RedisTokenStore
     from smappee_async.auth.tokens import StoredToken as StoredToken
     from smappee_async.auth.tokens import Token as Token
     from smappee_async.client import SmappeeClient as SmappeeClient
@@ -62,6 +63,7 @@ _ROOMS: Final = {
     "auth.credentials": ("Credentials", "TokenProvider"),
     "auth.stores": ("TokenStore",),
     "auth.stores.file": ("FileTokenStore",),
+    "auth.stores.redis": ("RedisTokenStore",),
     "auth.stores.memory": ("MemoryTokenStore",),
     "auth.tokens": ("StoredToken", "Token"),
     "client": ("SmappeeClient",),

@@ -23,6 +23,7 @@ from smappee_async.limits import Limits, RetryPolicy
 from smappee_async.models import JsonValue, ServiceLocation, ServiceLocationInfo, SessionState
 from smappee_async.protocol import requests, responses
 from smappee_async.query import question
+from smappee_async.query.cap import AnswerCap
 from smappee_async.query.fetch import Fetcher
 from smappee_async.query.plan import Target
 from smappee_async.query.question import OnError, OnInvalid, Order, Question
@@ -213,6 +214,7 @@ class SmappeeClient:
             caller=opened.caller,
             base_url=self._base_url,
             limits=self._limits,
+            cap=opened.cap,
             on_event=self._on_event,
             check=opened.check,
             opened=opened.fetchers.add,
@@ -255,6 +257,7 @@ class _Open:
         else:
             self._tokens = ProvidedTokens(credentials)
         self.caller = Caller(self._transport, Gate(limits), self._tokens, retry, on_event)
+        self.cap = AnswerCap(limits.doubted_from_sessions)
         self.fetchers: weakref.WeakSet[Fetcher] = weakref.WeakSet()
 
     def check(self) -> None:

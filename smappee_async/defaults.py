@@ -89,7 +89,9 @@ SHORTEST_PIECE: Final = timedelta(minutes=1)
 CUTS_FOR_TIME: Final = 3
 #: Sessions an answer should hold: the request costs a twentieth of reading them, and they take about 2 MiB until read.
 TARGET_SESSIONS: Final = 2_000
-#: The first look at an unknown park in a long question: of the largest hub known, 5,000 a day, it brings 1,700 sessions.
+#: The usual limits of services that limit their answers begin here; smaller answers are believed as they are.
+DOUBTED_FROM_SESSIONS: Final = 100
+#: The first look at an unknown park in a long question: of a hub with 5,000 sessions a day it brings 1,700.
 PROBE: Final = timedelta(hours=8)
 #: Up to this, a question is asked at once: a first look would double the requests of the commonest, last month's.
 SHORT_QUESTION: Final = timedelta(days=35)

@@ -33,7 +33,9 @@ class Credentials:
 
     def __attrs_post_init__(self) -> None:
         if not self.client_id or not self.client_secret:
-            raise ConfigurationError("client id and client secret are needed", advice="support@smappee.com gives them out")
+            raise ConfigurationError(
+                "client id and client secret are needed", advice="support@smappee.com gives them out"
+            )
         if not self.can_log_in and not self.refresh_token:
             raise ConfigurationError("user name and password, or a refresh token, are needed to log in")
 

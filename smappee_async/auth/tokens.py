@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Self
+from typing import Final, Self
 
 import attrs
 
 from smappee_async.secret import Secret, to_optional_secret, to_secret
+
+#: Seconds since 1970 beyond this are milliseconds, or nonsense: the year 5138.
+_LATEST_S: Final = 1e11
 
 
 @attrs.frozen
@@ -41,7 +44,7 @@ class Token:
         access, refresh, expires_at = (data.get(name) for name in ("access_token", "refresh_token", "expires_at"))
         if not isinstance(access, str) or not access or not (refresh is None or isinstance(refresh, str)):
             raise ValueError("not a stored token: its tokens are not texts")
-        if isinstance(expires_at, bool) or not isinstance(expires_at, (int, float)) or not 0 <= expires_at < 1e11:
+        if isinstance(expires_at, bool) or not isinstance(expires_at, (int, float)) or not 0 <= expires_at < _LATEST_S:
             raise ValueError("not a stored token: expires_at is not seconds since 1970")
         return cls(access, refresh or None, datetime.fromtimestamp(expires_at, UTC))
 
@@ -52,7 +55,7 @@ class StoredToken:
 
     :param generation: counts every write, so that a writer can tell whether it still knows the latest.
     :param token: the pair; ``None`` before the first login.
-    :param refreshing: a refresh was under way. Whoever finds this set without holding the lock's previous life knows
+    :param refreshing: a refresh is under way. Whoever holds the lock and finds this set knows that it was cut off, and
         that the refresh token may be spent.
     """
 

@@ -24,6 +24,7 @@ from smappee_async.errors import (
 )
 from smappee_async.models import ChunkFailure
 from smappee_async.query.ask import Asked
+from smappee_async.query.cap import AnswerCap
 from smappee_async.query.plan import Piece, Plan, Target
 from smappee_async.query.question import OnError
 
@@ -43,6 +44,7 @@ class Fetcher:
     each piece has one, and whatever makes room starts the next.
 
     :param ask: reads one piece; raises a :class:`SmappeeError`.
+    :param cap: what is known of a limit on the sessions in one answer.
     :param in_order: hand out each target's pieces by time, at most one held per target (a few more for few targets).
     :param on_cut: told why a piece is cut.
     """
@@ -52,6 +54,7 @@ class Fetcher:
         plan: Plan,
         ask: Callable[[Piece], Awaitable[Asked]],
         *,
+        cap: AnswerCap,
         concurrency: int,
         on_error: OnError,
         in_order: bool,
@@ -61,6 +64,7 @@ class Fetcher:
         self.ranges = 0
         self._plan = plan
         self._ask = ask
+        self._cap = cap
         self._concurrency = concurrency
         self._on_error = on_error
         self._in_order = in_order
@@ -149,6 +153,8 @@ class Fetcher:
         else:
             self.ranges += 1
             del self._cuts_for_time[piece.target]
+            if self._cap.found is not None:
+                self._plan.aim_below(self._cap.found)
             self._plan.read(piece, sessions=sum(map(len, asked.answers)), elapsed_s=asked.slowest_s)
             self._held += 1
             self._keep(Fetched(piece, asked.answers))

@@ -167,6 +167,12 @@ class Plan:
         self._stand_in_line(lane, first=True)
         return True
 
+    def aim_below(self, sessions: int) -> None:
+        """The service gives no more than so many sessions at once: aim at half of that."""
+        for lane in self._lanes.values():
+            if lane.pace.target_sessions is not None:
+                lane.pace.target_sessions = max(1, min(lane.pace.target_sessions, sessions // 2))
+
     def abandon(self, target: Target) -> list[TimeRange]:
         """Ask nothing more of a target; what nobody had asked for yet."""
         lane = self._lanes[target]

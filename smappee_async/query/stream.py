@@ -23,6 +23,7 @@ from smappee_async.models import (
     StreamStats,
 )
 from smappee_async.query.ask import Asker
+from smappee_async.query.cap import AnswerCap
 from smappee_async.query.checkpoint import Checkpoint, Progress
 from smappee_async.query.fetch import Fetched, Fetcher
 from smappee_async.query.plan import Plan, Target
@@ -44,6 +45,7 @@ class Service:
     caller: Caller
     base_url: str
     limits: Limits
+    cap: AnswerCap
     on_event: OnEvent | None
     check: Callable[[], None]
     opened: Callable[[Fetcher], None]
@@ -278,7 +280,7 @@ class _Reader:
         service.check()
         now_s = asyncio.get_running_loop().time()
         deadline_at = None if question.deadline is None else now_s + question.deadline.total_seconds()
-        asker = Asker(service.caller, service.base_url, question.state, self._tally, deadline_at)
+        asker = Asker(service.caller, service.base_url, question.state, service.cap, self._tally, deadline_at)
         in_order = question.order == "start"
         concurrency = service.limits.concurrency
         plan = Plan(
@@ -291,6 +293,7 @@ class _Reader:
         self._fetcher = Fetcher(
             plan,
             asker.ask,
+            cap=service.cap,
             concurrency=concurrency,
             on_error=question.on_error,
             in_order=in_order,

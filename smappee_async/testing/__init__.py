@@ -1,5 +1,20 @@
 """For users' tests: a virtual clock, and pytest fixtures on the simulator (see :mod:`smappee_async.testing.plugin`)."""
 
-from smappee_async.testing.clock import VirtualTimeLoop
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smappee_async.testing.clock import VirtualTimeLoop as VirtualTimeLoop
 
 __all__ = ["VirtualTimeLoop"]
+
+
+def __getattr__(name: str) -> object:
+    # Loaded when it is first asked for: the plugin next door, which every run of pytest loads, brings this package in.
+    if name != "VirtualTimeLoop":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from smappee_async.testing.clock import VirtualTimeLoop  # noqa: PLC0415
+
+    globals()[name] = VirtualTimeLoop
+    return VirtualTimeLoop

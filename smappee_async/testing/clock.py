@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
+import time
 from typing import Final
 
 #: Data between two ends in one process is there at once; this much real time is given to the odd straggler.
 _GRACE_S: Final = 0.001
+#: A timer is due when it lies less than this ahead: asyncio's own reckoning.
+_RESOLUTION_S: Final = time.get_clock_info("monotonic").resolution
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -34,6 +38,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def jump(self, seconds: float) -> None:
         """Move the clock on."""
         self._now_s += seconds
+        if self._now_s + _RESOLUTION_S == self._now_s:
+            # So late, after some 100 days, that a nanosecond is lost in rounding and a timer would never be due.
+            self._now_s = math.nextafter(self._now_s, math.inf)
 
 
 class _JumpingSelector(selectors.DefaultSelector):

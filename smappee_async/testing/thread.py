@@ -15,6 +15,8 @@ from smappee_async.simulator import Simulator
 def in_thread(make: Callable[[], Simulator]) -> Iterator[Simulator]:
     """A simulator that runs in a loop and a thread of its own until the block ends.
 
+    What ``make`` or starting raises comes out here, and the thread has ended then.
+
     :param make: builds it, in that thread.
     """
     started: Future[tuple[Simulator, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
@@ -22,8 +24,9 @@ def in_thread(make: Callable[[], Simulator]) -> Iterator[Simulator]:
     async def serve() -> None:
         async with make() as simulator:
             over = asyncio.Event()
-            started.set_result((simulator, asyncio.get_running_loop(), over))
-            await over.wait()
+            if started.set_running_or_notify_cancel():
+                started.set_result((simulator, asyncio.get_running_loop(), over))
+                await over.wait()
 
     def run() -> None:
         try:
@@ -35,9 +38,12 @@ def in_thread(make: Callable[[], Simulator]) -> Iterator[Simulator]:
 
     thread = threading.Thread(target=run, name="smappee simulator", daemon=True)
     thread.start()
-    simulator, loop, over = started.result()
     try:
+        simulator, _, _ = started.result()
         yield simulator
     finally:
-        loop.call_soon_threadsafe(over.set)
+        # If the wait was interrupted it is called off, or has come to its end in the meantime.
+        if not started.cancel() and started.exception() is None:
+            _, loop, over = started.result()
+            loop.call_soon_threadsafe(over.set)
         thread.join()

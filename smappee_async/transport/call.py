@@ -91,7 +91,7 @@ class Caller:
             return await self._within(deadline_at, request, read, effort)
         except SmappeeError as error:
             elapsed_s = self._clock() - started_at
-            error.with_facts(attrs.evolve(request.facts, attempts=effort.requests, elapsed_s=elapsed_s))
+            error.with_facts(attrs.evolve(request.facts, attempts=effort.requests or None, elapsed_s=elapsed_s))
             raise
         finally:
             if tally is not None:
@@ -131,7 +131,7 @@ class Caller:
             if not isinstance(outcome, RequestError):
                 self._budget.give(last_cost or 1)
                 return outcome
-            if outcome.facts.status == HTTPStatus.UNAUTHORIZED:
+            if token is not None and outcome.facts.status == HTTPStatus.UNAUTHORIZED:
                 if rejected is not None:
                     raise AuthenticationError(
                         "Smappee refused a fresh access token", facts=CallFacts(status=outcome.facts.status)

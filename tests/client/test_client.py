@@ -18,6 +18,7 @@ from smappee_async import (
     ConfigurationError,
     Credentials,
     Event,
+    Limits,
     ServiceLocation,
     SmappeeClient,
     TimeRange,
@@ -109,7 +110,7 @@ async def test_the_host_is_told_what_happens_and_a_fault_in_its_hook_harms_nothi
         raise ZeroDivisionError
 
     cloud.sim.add_fault(Fault("status", status=500, times=1, route="park_sessions"))
-    client = await cloud.connect(on_event=hook)
+    client = await cloud.connect(on_event=hook, limits=Limits(doubted_from_sessions=None))
 
     sessions = await client.sessions(1001, MARCH).collect()
 

@@ -36,6 +36,8 @@ pytestmark = pytest.mark.anyio
 YEAR = TimeRange.year(2025, tz="UTC")
 MARCH = TimeRange.month(2026, 3, tz="UTC")
 PARKS = [1001, 1002, 1003]
+#: For tests that look at single requests: no answer is asked for again in parts.
+BELIEVING = Limits(doubted_from_sessions=None)
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
@@ -126,7 +128,7 @@ async def test_a_session_that_ends_between_the_two_queries_comes_once_and_comple
 
 
 async def test_all_states_ask_for_the_active_sessions_first(cloud: Cloud) -> None:
-    client = await cloud.connect()
+    client = await cloud.connect(limits=BELIEVING)
 
     await client.sessions(1001, MARCH, state="all").collect()
 
@@ -136,7 +138,7 @@ async def test_all_states_ask_for_the_active_sessions_first(cloud: Cloud) -> Non
 
 async def test_the_last_piece_of_an_open_range_is_sent_without_an_end(cloud: Cloud) -> None:
     """R8: a wrong clock on this side cuts nothing off."""
-    client = await cloud.connect()
+    client = await cloud.connect(limits=BELIEVING)
 
     await client.sessions(1001, TimeRange.since(NOW - timedelta(days=40))).collect()
 
@@ -414,7 +416,7 @@ async def test_an_unreadable_record_ends_the_stream_with_its_park_range_index_an
 async def test_unreadable_records_are_collected_and_the_others_come(cloud: Cloud) -> None:
     """R6."""
     cloud.sim.add_fault(Fault("bad_json_record", index=3, times=1))
-    client = await cloud.connect()
+    client = await cloud.connect(limits=BELIEVING)
     stream = client.sessions(1001, MARCH, on_invalid="collect")
 
     sessions = await stream.collect()
@@ -641,3 +643,42 @@ async def test_all_errors_of_a_stream_are_errors_of_this_package(cloud: Cloud) -
         await client.sessions(1001, MARCH).collect()
 
     assert isinstance(caught.value, TransportError)
+
+
+@pytest.mark.parametrize("cap", [100, 137, 500, 777])
+@pytest.mark.parametrize("order", ["newest_first", "shuffled"])
+async def test_a_silent_limit_on_answers_is_found_out_and_cut_around(
+    cloud_of: StartCloud, cap: int, order: Any
+) -> None:
+    """R7."""
+    cloud = await cloud_of(
+        Park.home(1001), Park.hub(1003, sessions_per_day=20), assumptions=Assumptions(result_cap=cap, order=order)
+    )
+    client = await cloud.connect()
+
+    sessions = await client.sessions([1001, 1003], MARCH).collect()
+
+    assert told(sessions) == cloud.truth([1001, 1003], MARCH)
+
+
+async def test_an_answer_as_large_as_one_that_was_proven_whole_is_not_asked_again(cloud: Cloud) -> None:
+    client = await cloud.connect()
+    await client.sessions(1002, MARCH).collect()
+    cloud.sim.reset_log()
+
+    await client.sessions(1002, MARCH).collect()
+
+    assert cloud.sim.hits() == 1
+
+
+async def test_more_sessions_at_one_instant_than_the_service_gives_are_an_error(cloud_of: StartCloud) -> None:
+    """R7."""
+    crowd = [
+        SimulatedSession(id=number, start_ms=MARCH.start_ms, end_ms=MARCH.start_ms + 1) for number in range(1, 201)
+    ]
+    crowd += [SimulatedSession(id=999, start_ms=MARCH.start_ms + 1, end_ms=MARCH.start_ms + 2)]
+    cloud = await cloud_of(Park.fixed(1004, crowd), assumptions=Assumptions(result_cap=150))
+    client = await cloud.connect()
+
+    with pytest.raises(ResponseDecodeError, match="stops at 150 sessions"):
+        await client.sessions(1004, MARCH).collect()

@@ -28,8 +28,9 @@ class EndlessLease:
 class TokenStore(Protocol):
     """Where tokens are kept. Anything that can replace a small record atomically will do.
 
-    A renewal takes the lock, reads, marks the record as refreshing, calls Smappee, and writes the new pair. The lock
-    keeps processes from renewing twice; :meth:`replace` keeps the outcome right even where a lock can be lost.
+    A renewal takes the lock, reads, marks the record as refreshing, calls Smappee, and writes the new pair, all under
+    that lock. The lock keeps processes from renewing twice; :meth:`replace` keeps the outcome right even where a lock
+    can be lost.
     """
 
     def lock(self) -> AbstractAsyncContextManager[Lease]:

@@ -1,0 +1,124 @@
+"""The simulator in a process of its own, so that the client does not share a loop, or a core, with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final, Self
+from urllib.parse import urlencode
+from urllib.request import ProxyHandler, Request, build_opener
+
+import smappee_async
+from smappee_async.auth.credentials import Credentials
+from smappee_async.cli.exits import Failure
+from smappee_async.timerange import TimeRange
+
+_HERE: Final = str(Path(smappee_async.__file__).parents[1])
+_ADMIN_TIMEOUT_S: Final = 120.0
+_END_TIMEOUT_S: Final = 5.0
+
+
+class SimulatorProcess:
+    """Runs ``python -m smappee_async.simulator`` while the block lasts, and speaks to its admin routes.
+
+    :raises Failure: it did not start.
+    """
+
+    def __init__(self, *, parks: int, sessions_per_year: int, seed: int) -> None:
+        # -P and the path to this very package: a random.py that lies about in the working directory is not imported.
+        command = [sys.executable, "-P", "-m", "smappee_async.simulator", "--parks", str(parks)]
+        self._command = [*command, "--sessions-per-year", str(sessions_per_year), "--seed", str(seed)]
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, (_HERE, os.getenv("PYTHONPATH")))),
+        }
+        # Around any proxy of the environment: what is asked is on this machine.
+        self._opener = build_opener(ProxyHandler({}))
+
+    def __enter__(self) -> Self:
+        # A file and not a pipe, which would fill up while nobody reads it.
+        self._complaints: IO[bytes] = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(  # noqa: S603 - this Python, and whole numbers
+            self._command,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+        )
+        try:
+            self._read_greeting()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def _read_greeting(self) -> None:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._process.wait()
+            self._complaints.seek(0)
+            last = self._complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
+            raise Failure(f"the simulator did not start: {last or 'it said nothing'}")
+        greeting = json.loads(line)
+        account = greeting["account"]
+        self.base_url: str = greeting["base_url"]
+        self.parks: list[int] = greeting["parks"]
+        self.credentials = Credentials(
+            account["client_id"], account["client_secret"], account["username"], account["password"]
+        )
+        self._admin_url: str = greeting["admin_url"]
+
+    def _end(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(_END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        finally:
+            if self._process.stdout is not None:
+                self._process.stdout.close()
+            self._complaints.close()
+
+    # --- the admin routes ---------------------------------------------------------------------------------------------
+
+    def add_faults(self, faults: Sequence[Mapping[str, object]]) -> None:
+        """Let things go wrong from now on."""
+        self._ask("faults", body=list(faults))
+
+    def faults_met(self) -> dict[str, int]:
+        """How often each kind of fault struck."""
+        met: dict[str, int] = {}
+        for fault in self._ask("faults"):
+            name = fault["kind"] if fault["kind"] != "status" else str(fault["status"])
+            met[name] = met.get(name, 0) + fault["struck"]
+        return met
+
+    def truth(self, park: int, time_range: TimeRange) -> tuple[int, str]:
+        """How many completed sessions there are of a park, and the digest of their records."""
+        answer = self._ask("ledger", park=park, start=time_range.start_ms, end=time_range.end_ms)
+        return answer["count"], answer["digest"]
+
+    def true_ids(self, park: int, time_range: TimeRange) -> list[int]:
+        """The ids of those sessions."""
+        answer = self._ask("ledger", park=park, start=time_range.start_ms, end=time_range.end_ms, full=1)
+        return [record["id"] for record in answer["sessions"]]
+
+    def _ask(self, route: str, *, body: object = None, **query: object) -> Any:
+        url = f"{self._admin_url}/{route}?{urlencode(query)}"
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(url, data=data)  # noqa: S310 - an address that our own child gave
+        with self._opener.open(request, timeout=_ADMIN_TIMEOUT_S) as answer:
+            return json.load(answer)

@@ -1,0 +1,182 @@
+"""Rows as text: CSV and JSON lines for machines, a table for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+import attrs
+import msgspec
+from rich.box import ASCII, SIMPLE_HEAD, Box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from smappee_async.cli.exits import one_line
+
+Cell = str | int | float | bool | None | tuple[int | float, ...]
+Row = Mapping[str, Cell]
+
+#: Wide enough for the tables here, where no terminal says how wide it is.
+_WIDTH_WITHOUT_TERMINAL: Final = 140
+
+
+class Format(StrEnum):
+    """What an answer looks like."""
+
+    TABLE = "table"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+class Writer(ABC):
+    """Makes text of rows as they come."""
+
+    def begin(self) -> str:
+        """What stands before the first row."""
+        return ""
+
+    @abstractmethod
+    def add(self, rows: Iterable[Row]) -> str:
+        """The text of some rows more."""
+
+    def end(self) -> str:
+        """What stands after the last row."""
+        return ""
+
+
+class JsonLinesWriter(Writer):
+    """One JSON object a line; the keys are always the same, and ``null`` where there is nothing."""
+
+    def add(self, rows: Iterable[Row]) -> str:
+        """A line for each row."""
+        return "".join(f"{msgspec.json.encode(row).decode()}\n" for row in rows)
+
+
+class CsvWriter(Writer):
+    """RFC 4180 with a header, but with line ends of one character.
+
+    Nothing is empty, truth is ``true`` or ``false``, and a list has spaces between.
+    """
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = columns
+
+    def begin(self) -> str:
+        """The header."""
+        return self._text([self._columns])
+
+    def add(self, rows: Iterable[Row]) -> str:
+        """A line for each row."""
+        return self._text([_csv_cell(row[name]) for name in self._columns] for row in rows)
+
+    def _text(self, lines: Iterable[Sequence[str]]) -> str:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(lines)
+        return text.getvalue()
+
+
+def _csv_cell(value: Cell) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case tuple():
+            return " ".join(map(str, value))
+        case _:
+            return str(value)
+
+
+@attrs.frozen
+class Column:
+    """A column of a table for people.
+
+    :param name: its key in the rows.
+    :param title: what stands above it.
+    :param right: whether it is set to the right, as numbers are.
+    """
+
+    name: str
+    title: str
+    right: bool = False
+
+
+class TableWriter(Writer):
+    """A table for people, of the first rows only; the others are counted.
+
+    :param what: what the rows are, in the plural.
+    :param energy: the key whose values are added up, kWh as exact decimal text.
+    :param limit: how many rows are shown; ``None`` for all.
+    :param colours: whether the output is a terminal that shows them.
+    :param plain: nothing but ASCII.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        *,
+        what: str,
+        energy: str | None = None,
+        limit: int | None = None,
+        colours: bool = False,
+        plain: bool = False,
+    ) -> None:
+        self._columns = columns
+        self._limit = limit
+        self._what = what
+        self._energy = energy
+        self._colours = colours
+        self._box: Box = ASCII if plain else SIMPLE_HEAD
+        self._shown: list[Row] = []
+        self._count = 0
+        self._kwh = Decimal(0)
+
+    def add(self, rows: Iterable[Row]) -> str:
+        """Nothing yet: how wide the columns are is known at the end."""
+        for row in rows:
+            self._count += 1
+            if self._limit is None or self._count <= self._limit:
+                self._shown.append(row)
+            if self._energy is not None and isinstance(kwh := row[self._energy], str):
+                self._kwh += Decimal(kwh)
+        return ""
+
+    def end(self) -> str:
+        """The table, and a line that sums it up."""
+        table = Table(box=self._box)
+        for column in self._columns:
+            table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
+        for row in self._shown:
+            # Text, not markup: a name that looks like markup is shown as it is.
+            table.add_row(*(Text(_table_cell(row[column.name])) for column in self._columns))
+        shown = _render(table, colours=self._colours) if self._shown else ""
+        return f"{shown}{self._summary()}\n"
+
+    def _summary(self) -> str:
+        parts = [f"{self._count:,} {self._what}"]
+        if self._energy is not None:
+            parts.append(f"{self._kwh:,f} kWh")
+        if hidden := self._count - len(self._shown):
+            parts.append(f"{hidden:,} of them not shown (--limit shows more, --format csv or jsonl all)")
+        return ", ".join(parts)
+
+
+def _table_cell(value: Cell) -> str:
+    return one_line(_csv_cell(value))
+
+
+def _render(table: Table, *, colours: bool) -> str:
+    text = io.StringIO()
+    has_width = colours or "COLUMNS" in os.environ
+    width = None if has_width else _WIDTH_WITHOUT_TERMINAL
+    # Rich itself heeds NO_COLOR and TERM.
+    Console(file=text, force_terminal=colours, width=width, legacy_windows=False).print(table)
+    lines = (line.rstrip() for line in text.getvalue().splitlines())
+    return "".join(f"{line}\n" for line in lines if line)

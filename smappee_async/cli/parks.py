@@ -1,0 +1,75 @@
+"""``smappee-async parks``: what the account can see, with zone and currency."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from smappee_async.cli.account import Account
+from smappee_async.cli.exits import ExitCode, reason, tell_missing
+from smappee_async.cli.output import Column, CsvWriter, Format, JsonLinesWriter, Row, TableWriter, Writer
+from smappee_async.cli.progress import Report, progress
+from smappee_async.cli.sinks import open_sink
+from smappee_async.cli.together import all_of
+from smappee_async.client import SmappeeClient
+from smappee_async.errors import RequestError
+from smappee_async.models import ServiceLocation, ServiceLocationInfo
+
+_COLUMNS: Final = (
+    Column("service_location_id", "Park", right=True),
+    Column("name", "Name"),
+    Column("timezone", "Time zone"),
+    Column("currency", "Currency"),
+)
+
+
+def show_parks(account: Account, how: Format) -> ExitCode:
+    """List the service locations; where one does not tell its details, say so and go on."""
+    with open_sink(None) as sink:
+        writer = _writer(how, colours=sink.is_terminal)
+        with progress("Parks") as report:
+            rows, problems = asyncio.run(_ask(account, report))
+        sink.write(writer.begin() + writer.add(rows) + writer.end())
+    tell_missing(problems)
+    return ExitCode.INCOMPLETE if problems else ExitCode.OK
+
+
+def _writer(how: Format, *, colours: bool) -> Writer:
+    match how:
+        case Format.JSONL:
+            return JsonLinesWriter()
+        case Format.CSV:
+            return CsvWriter([column.name for column in _COLUMNS])
+        case Format.TABLE:
+            return TableWriter(_COLUMNS, what="parks", colours=colours)
+
+
+async def _ask(account: Account, report: Report) -> tuple[list[Row], list[str]]:
+    """The rows, and what is missing from them."""
+    problems: list[str] = []
+    done = 0
+
+    async def look_up(client: SmappeeClient, location: ServiceLocation, share: float) -> Row:
+        nonlocal done
+        info: ServiceLocationInfo | None = None
+        try:
+            info = await client.service_location(location.id)
+        except RequestError as error:
+            problems.append(f"details of {location.id}: {reason(error)}")
+        done += 1
+        report(done * share)
+        return _row(location, info)
+
+    async with await account.client() as client:
+        locations = await client.service_locations()
+        rows = await all_of(look_up(client, location, 1 / len(locations)) for location in locations)
+    return rows, problems
+
+
+def _row(location: ServiceLocation, info: ServiceLocationInfo | None) -> Row:
+    return {
+        "service_location_id": location.id,
+        "name": location.name,
+        "timezone": None if info is None else info.timezone,
+        "currency": None if info is None else info.currency,
+    }

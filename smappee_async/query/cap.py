@@ -1,0 +1,69 @@
+"""Whether an answer may have been cut off silently. Pure.
+
+No limit on the sessions of one answer is documented, and none is ruled out. A service that gave n sessions once does
+not stop at fewer, so only an answer larger than any before must be proven whole: its range is asked again in two parts
+that hold half of its sessions each. If the parts hold as many, it was whole, and every answer up to its size is beyond
+doubt from then on. If they hold more, the service stops at n, and every answer of n is asked for in parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from smappee_async.timerange import TimeRange
+
+
+class AnswerCap:
+    """What is known of a limit on the sessions in one answer; one for all streams of a client.
+
+    :param doubted_from: fewer sessions than this are believed at once; ``None`` believes everything.
+    """
+
+    def __init__(self, doubted_from: int | None) -> None:
+        self.found: int | None = None
+        """The limit, once it was found."""
+        self._doubted_from = doubted_from
+        self._proven = 0
+
+    def doubts(self, sessions: int) -> bool:
+        """Whether an answer with so many sessions may have been cut off."""
+        if self._doubted_from is None or sessions < self._doubted_from:
+            return False
+        if self.found is not None:
+            return sessions >= self.found
+        return sessions > self._proven
+
+    def learn(self, sessions: int, in_parts: int) -> None:
+        """An answer was asked again in parts, and so many came."""
+        if in_parts > sessions:
+            self.found = sessions if self.found is None else min(self.found, sessions)
+        elif self.found is None:
+            self._proven = max(self._proven, sessions)
+
+
+class _Start(msgspec.Struct):
+    start_ms: int = msgspec.field(name="from")
+
+
+_START = msgspec.json.Decoder(_Start)
+
+
+def cut_in_two(time_range: TimeRange, records: Sequence[msgspec.Raw]) -> tuple[TimeRange, TimeRange] | None:
+    """Two parts of a range that hold about half of the records each; ``None`` if all of them start at one instant."""
+    starts = sorted(start_ms for record in records if (start_ms := _start_ms(record)) is not None)
+    later = [start_ms for start_ms in starts if starts[0] < start_ms and time_range.contains_ms(start_ms)]
+    if not later:
+        return None
+    middle_ms = max(starts[len(starts) // 2], later[0])
+    if not time_range.start_ms < middle_ms or not time_range.contains_ms(middle_ms):
+        return None
+    return TimeRange.from_ms(time_range.start_ms, middle_ms), TimeRange.from_ms(middle_ms, time_range.end_ms)
+
+
+def _start_ms(record: msgspec.Raw) -> int | None:
+    try:
+        return _START.decode(record).start_ms
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None  # will be reported as unreadable where records are read

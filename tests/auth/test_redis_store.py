@@ -1,0 +1,151 @@
+"""Redis: a lock that runs out, and a record that only the generation protects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from smappee_async import ConfigurationError, StoredToken, Token, TokenStoreError
+from smappee_async.auth.stores.redis import RedisLease, RedisTokenStore
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = Token("the-access-token", "the-refresh-token", datetime(2026, 11, 1, tzinfo=UTC))
+FIRST = StoredToken(generation=1, token=TOKEN)
+
+
+@pytest.fixture
+async def redis(redis_url: str, anyio_backend: object) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url) as client:
+        await client.flushall()
+        yield client
+
+
+async def test_the_record_is_one_hash_under_one_key(redis: Redis) -> None:
+    store = RedisTokenStore(redis, "account")
+    async with store.lock():
+        await store.replace(0, FIRST)
+    assert await redis.keys() == [b"account"]
+    assert await redis.type("account") == b"hash"
+    assert await redis.ttl("account") == -1
+
+
+async def test_a_hosts_client_that_decodes_works_as_well(redis_url: str, redis: Redis) -> None:
+    async with Redis.from_url(redis_url, decode_responses=True) as client:
+        store = RedisTokenStore(client, "account")
+        await store.replace(0, FIRST)
+        assert await store.load() == FIRST
+        async with store.lock():
+            pass
+
+
+async def test_a_hosts_client_is_not_closed(redis: Redis) -> None:
+    async with RedisTokenStore(redis, "account"):
+        pass
+    assert await redis.ping()
+
+
+async def test_two_accounts_have_two_keys(redis: Redis) -> None:
+    """R37."""
+    await RedisTokenStore(redis, "one").replace(0, FIRST)
+    assert await RedisTokenStore(redis, "two").load() is None
+
+
+async def test_the_lock_runs_out_when_its_holder_is_gone(redis: Redis) -> None:
+    store = RedisTokenStore(redis, "account", lease_s=0.03)
+    gone = store.lock()
+    await gone.__aenter__()
+    async with asyncio.timeout(2), store.lock():
+        pass
+    await gone.__aexit__(None, None, None)
+
+
+async def test_a_holder_that_wakes_up_late_does_not_give_back_the_lock_of_another(redis: Redis) -> None:
+    """R21."""
+    store = RedisTokenStore(redis, "account")
+    async with store.lock() as first:
+        await redis.set("account:lock", "another")
+        assert isinstance(first, RedisLease)
+    assert await redis.get("account:lock") == b"another"
+
+
+async def test_the_lease_says_what_is_left(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R21: whichever clock says less is believed, for one may stand still while the machine sleeps."""
+    async with RedisTokenStore(redis, "account", lease_s=60).lock() as lease:
+        assert 59 < lease.remaining_s() <= 60
+        now = lease.wall
+        monkeypatch.setattr("smappee_async.auth.stores.redis.time.time", lambda: now + 61)
+        assert lease.remaining_s() < 0
+
+
+async def test_a_write_that_is_sent_again_is_told_the_same(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client may resend when the connection broke before the answer."""
+    monkeypatch.setattr("smappee_async.auth.stores.redis.secrets.token_hex", lambda size: "the same")
+    store = RedisTokenStore(redis, "account")
+    assert await store.replace(0, FIRST)
+    assert await store.replace(0, FIRST)
+
+
+async def test_a_lock_that_is_asked_for_again_is_told_the_same(redis: Redis) -> None:
+    store = RedisTokenStore(redis, "account")
+    assert await store._take("me") is not None
+    assert await store._take("me") is not None
+    assert await store._take("another") is None
+
+
+async def test_replicas_that_do_not_confirm_are_an_error(redis: Redis) -> None:
+    store = RedisTokenStore(redis, "account", replicas=1, replicas_timeout_s=0.001)
+    with pytest.raises(TokenStoreError, match="only 0 of 1 Redis replicas"):
+        await store.replace(0, FIRST)
+
+
+async def test_what_is_not_a_record_is_refused_and_left_alone(redis: Redis) -> None:
+    await redis.hset("account", mapping={"somebody": "else"})
+    store = RedisTokenStore(redis, "account")
+    with pytest.raises(TokenStoreError, match="not a record of tokens"):
+        await store.load()
+    await redis.set("text", "else")
+    with pytest.raises(TokenStoreError, match="ResponseError"):
+        await RedisTokenStore(redis, "text").load()
+    assert await redis.get("text") == b"else"
+
+
+@pytest.mark.usefixtures("_redis_knows_its_version")
+async def test_a_redis_that_is_not_there_is_an_error_without_its_address(tmp_path: Path) -> None:
+    """R17, R34."""
+    async with RedisTokenStore(f"unix://user:the-redis-password@{tmp_path}/none.sock") as store:
+        for work in (store.load, lambda: store.replace(0, FIRST)):
+            with pytest.raises(TokenStoreError, match="ConnectionError") as caught:
+                await work()
+            assert "none.sock" not in str(caught.value)
+            assert caught.value.__context__ is None
+        with pytest.raises(TokenStoreError):
+            async with store.lock():
+                pass
+
+
+@pytest.mark.parametrize("url", ["", "http://localhost", "the-redis-password"])
+def test_a_url_that_is_none_is_told_without_showing_it(url: str) -> None:
+    """R34."""
+    with pytest.raises(ConfigurationError, match="the URL of the Redis token store") as caught:
+        RedisTokenStore(url)
+    assert caught.value.__context__ is None
+    assert "the-redis-password" not in str(caught.value)
+
+
+async def test_a_cancelled_call_leaves_the_connections_in_order(redis_url: str, redis: Redis) -> None:
+    """R29: an answer that nobody waited for must not be read by the next call."""
+    async with RedisTokenStore(redis_url, "account") as store:
+        await store.replace(0, FIRST)
+        for turns in range(30):
+            task = asyncio.create_task(store.load())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            assert await store.load() == FIRST

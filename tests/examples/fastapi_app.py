@@ -1,0 +1,158 @@
+"""Charging sessions in a FastAPI backend: one client for the whole app, sessions streamed on as they arrive.
+
+::
+
+    export SMAPPEE_CLIENT_ID=... SMAPPEE_CLIENT_SECRET=... SMAPPEE_USERNAME=... SMAPPEE_PASSWORD=...
+    uvicorn fastapi_app:app
+    curl -N 'http://127.0.0.1:8000/parks/12345/sessions?month=2026-03'
+    curl 'http://127.0.0.1:8000/energy?park=12345&park=67890&month=2026-03'
+
+To try it without an account, run ``smappee-async simulate`` and set ``SMAPPEE_BASE_URL`` to the address it prints.
+"""
+
+import json
+import math
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Query, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.types import Send
+
+from smappee_async import (
+    AuthenticationError,
+    ChargingSession,
+    ClientClosed,
+    ConfigurationError,
+    Credentials,
+    DeadlineExceeded,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    SessionStream,
+    SmappeeClient,
+    SmappeeError,
+    TimeRange,
+    TokenStoreError,
+    defaults,
+)
+
+# --- one client, as long as the app lives ---------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    base_url = os.environ.get("SMAPPEE_BASE_URL", defaults.BASE_URL)
+    async with SmappeeClient(Credentials.from_env(), base_url=base_url) as smappee:
+        yield {"smappee": smappee}
+
+
+app = FastAPI(title="Charging sessions", lifespan=lifespan)
+
+
+async def _smappee(request: Request) -> SmappeeClient:
+    client: SmappeeClient = request.state.smappee
+    return client
+
+
+Smappee = Annotated[SmappeeClient, Depends(_smappee)]
+
+# --- a stream ---------------------------------------------------------------------------------------------------------------
+
+
+@app.get("/parks/{park}/sessions")
+async def park_sessions(smappee: Smappee, park: int, month: str, tz: str = "Europe/Brussels") -> StreamingResponse:
+    """The sessions of one park as JSON lines."""
+    return JsonLines(smappee.sessions(park, TimeRange.parse(month, tz=tz)))
+
+
+class JsonLines(StreamingResponse):
+    """Sessions, one a line, as they arrive.
+
+    The status waits for the first of them, so that what fails at once is no 200. What fails later breaks the answer
+    off: it has its proper end only if it is whole.
+    """
+
+    media_type = "application/x-ndjson"
+
+    def __init__(self, stream: SessionStream) -> None:
+        super().__init__(())
+        self.stream = stream
+
+    async def stream_response(self, send: Send) -> None:
+        # Starlette cancels this when its client hangs up; the block then leaves no task and no request behind. A
+        # generator would be closed some time later, when it is collected.
+        started = False
+        async with self.stream:
+            async for batch in self.stream.batches():
+                if not started:
+                    await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                    started = True
+                lines = b"".join(map(json_line, batch.sessions))
+                await send({"type": "http.response.body", "body": lines, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def json_line(session: ChargingSession) -> bytes:
+    """What this backend tells of a session; the RFID, which names a person, is not part of it."""
+    fields = {
+        "park": session.service_location_id,
+        "id": session.id,
+        "status": session.status,
+        "started_at": session.started_at.isoformat(),
+        "ended_at": None if session.ended_at is None else session.ended_at.isoformat(),
+        "energy_kwh": None if session.energy_kwh is None else str(session.energy_kwh),
+    }
+    return json.dumps(fields).encode() + b"\n"
+
+
+# --- many parks at once -----------------------------------------------------------------------------------------------------
+
+
+@app.get("/energy")
+async def energy(
+    smappee: Smappee,
+    park: Annotated[list[int], Query(min_length=1, max_length=200)],
+    month: str,
+    tz: str = "Europe/Brussels",
+    within_s: Annotated[float, Query(gt=0, le=60)] = 20,
+) -> dict[str, Any]:
+    """Energy per park. A park that could not be read whole, or in time, is listed with the reason instead."""
+    stream = smappee.sessions(
+        park, TimeRange.parse(month, tz=tz), on_error="collect", deadline=timedelta(seconds=within_s)
+    )
+    total_kwh: dict[int | None, Decimal] = dict.fromkeys(park, Decimal(0))
+    async with stream:
+        async for batch in stream.batches():
+            total_kwh[batch.service_location_id] += sum(session.energy_kwh or 0 for session in batch.sessions)
+    failures = {failure.service_location_id: str(failure.error) for failure in stream.failures}
+    return {
+        "energy_kwh": {park: str(kwh) for park, kwh in total_kwh.items() if park not in failures},
+        "failures": failures,
+    }
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------------------------
+
+
+@app.exception_handler(SmappeeError)
+async def explain(_: Request, error: SmappeeError) -> JSONResponse:
+    """The status that tells the caller whose turn it is. No error of the package shows a secret, so its text may go out."""
+    match error:
+        case ConfigurationError():
+            return JSONResponse({"detail": str(error)}, 422)
+        case NotFound() | PermissionDenied():
+            return JSONResponse({"detail": str(error)}, 404)
+        case RateLimited(retry_after_s=seconds):
+            wait = {} if seconds is None else {"Retry-After": str(math.ceil(seconds))}
+            return JSONResponse({"detail": "Smappee asks for a pause; try again later"}, 503, wait)
+        case AuthenticationError() | TokenStoreError() | ClientClosed():
+            return JSONResponse({"detail": "this server cannot log in to Smappee; its operator has to act"}, 503)
+        case DeadlineExceeded():
+            return JSONResponse({"detail": str(error)}, 504)
+        case _:
+            return JSONResponse({"detail": str(error)}, 502)

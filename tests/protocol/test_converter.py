@@ -1,0 +1,506 @@
+"""From JSON to records: tolerant of what is new, strict about what is wrong, silent about what it read."""
+
+from __future__ import annotations
+
+import json
+import math
+import traceback
+from typing import Any
+
+import attrs
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smappee_async.defaults import EARLIEST_MS, LATEST_MS
+from smappee_async.errors import ResponseDecodeError
+from smappee_async.models import ChargingSession, FrozenDict, SessionStatus
+from smappee_async.protocol.converter import SERVICE_LOCATION_INFO_READER, SERVICE_LOCATION_READER, SESSION_READER
+
+Record = dict[str, Any]
+SMALLEST: Record = {"id": 880003, "serialNumber": "6220001111", "from": 1709560000000, "status": "STOPPED"}
+PERSONAL = "PERSONAL-CARD-77"
+
+DOCUMENTED: Record = {
+    "id": 123,
+    "serialNumber": 5820999999,
+    "authenticationType": "RFID",
+    "rfid": "TESTCARD01",
+    "csmsTransactionId": "",
+    "from": 1635721200000,
+    "to": 1637190000000,
+    "status": "STOPPED",
+    "range": 100,
+    "duration": 2,
+    "priority": 100,
+    "startReading": 100.96,
+    "stopReading": 115.21,
+}
+COMPLETED: Record = {
+    "id": 880001,
+    "serialNumber": "6120009999",
+    "connector": 1,
+    "authenticationType": "RFID",
+    "rfid": "TESTCARD01",
+    "userId": 4242,
+    "from": 1709622000000,
+    "to": 1709640000000,
+    "status": "STOPPED",
+    "suspendedByUser": False,
+    "smartMode": "<unknown>",
+    "priority": 50,
+    "minimumExcessPercentage": 100,
+    "maxAmperes": [16, 16, 16],
+    "startReading": 1520.4,
+    "stopReading": 1538.9,
+    "energy": 18.5,
+}
+RUNNING: Record = {
+    "id": 880002,
+    "serialNumber": "6120009999",
+    "connector": 2,
+    "authenticationType": "RFID",
+    "rfid": "TESTCARD02",
+    "from": 1709650000000,
+    "status": "CHARGING",
+    "suspendedByUser": False,
+    "smartMode": "<unknown>",
+    "priority": 50,
+    "minimumExcessPercentage": 0,
+    "maxAmperes": [32],
+    "startReading": 1538.9,
+    "energy": 3.2,
+}
+UNAUTHENTICATED: Record = {
+    "id": 880003,
+    "serialNumber": "6220001111",
+    "connector": 1,
+    "from": 1709560000000,
+    "to": 1709567200000,
+    "status": "STOPPED",
+    "suspendedByUser": False,
+    "externalControl": False,
+    "smartMode": "<unknown>",
+    "priority": 50,
+    "minimumExcessPercentage": 100,
+    "maxAmperes": [16],
+    "startReading": 75.0,
+    "stopReading": 82.4,
+    "energy": 7.4,
+}
+SUSPENDED: Record = {
+    "id": 880004,
+    "serialNumber": "6220001111",
+    "connector": 1,
+    "from": 1709600000000,
+    "status": "SUSPENDED",
+    "suspendedByUser": True,
+    "smartMode": "<unknown>",
+    "priority": 50,
+    "minimumExcessPercentage": 100,
+    "maxAmperes": [16],
+    "startReading": 82.4,
+    "energy": 0.0,
+}
+SHAPES = [DOCUMENTED, COMPLETED, RUNNING, UNAUTHENTICATED, SUSPENDED]
+PYTHON_NAMES = {"from": "from_ms", "to": "to_ms"}
+
+
+def raw(record: object) -> msgspec.Raw:
+    return msgspec.Raw(json.dumps(record).encode())
+
+
+def with_text(**texts: str) -> msgspec.Raw:
+    """The smallest record with values that are JSON as it stands."""
+    members = {name: json.dumps(value) for name, value in SMALLEST.items()} | texts
+    return msgspec.Raw(("{" + ",".join(f'"{name}":{text}' for name, text in members.items()) + "}").encode())
+
+
+def read(record: object) -> ChargingSession:
+    return SESSION_READER.read(raw(record))
+
+
+def snake(name: str) -> str:
+    return PYTHON_NAMES.get(name) or "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
+
+
+# --- the known shapes -------------------------------------------------------------------------------------------------
+
+
+def test_the_documented_example_is_read() -> None:
+    assert read(DOCUMENTED) == ChargingSession(
+        id=123,
+        serial_number="5820999999",
+        authentication_type="RFID",
+        rfid="TESTCARD01",
+        csms_transaction_id="",
+        from_ms=1635721200000,
+        to_ms=1637190000000,
+        status=SessionStatus.STOPPED,
+        range=100,
+        duration=2,
+        priority=100,
+        start_reading=100.96,
+        stop_reading=115.21,
+    )
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=["documented", "completed", "running", "unauthenticated", "suspended"])
+def test_every_shape_is_read_with_every_value_and_nothing_else(shape: Record) -> None:
+    expected = {snake(name): tuple(value) if isinstance(value, list) else value for name, value in shape.items()}
+    expected["serial_number"] = str(shape["serialNumber"])
+    nothing: Record = {field.name: None for field in attrs.fields(ChargingSession)} | {"extra": {}}
+    assert attrs.asdict(read(shape)) == nothing | expected
+
+
+@pytest.mark.parametrize("serial_number", [5820999999, "5820999999"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_serial_number_is_read_as_number_and_as_text(shape: Record, serial_number: object) -> None:
+    assert read({**shape, "serialNumber": serial_number}).serial_number == "5820999999"
+
+
+def test_a_serial_number_in_text_keeps_its_leading_zeros() -> None:
+    assert read({**SMALLEST, "serialNumber": "0062"}).serial_number == "0062"
+
+
+@pytest.mark.parametrize("more", [{}, {"new": 1}], ids=["known keys", "an unknown key"])
+def test_the_client_adds_the_park(more: Record) -> None:
+    assert SESSION_READER.read(raw({**SMALLEST, **more}), 12345).service_location_id == 12345
+
+
+def test_the_added_park_wins_over_a_key_of_its_name() -> None:
+    session = SESSION_READER.read(raw({**SMALLEST, "service_location_id": 9, "extra": 8}), 12345)
+    assert session.service_location_id == 12345
+    assert session.extra == {"service_location_id": 9, "extra": 8}
+
+
+# --- tolerant ---------------------------------------------------------------------------------------------------------
+
+
+def test_unknown_keys_are_kept_in_their_order() -> None:
+    unknown = {"zulu": None, "alpha": [1, {"b": True}], "Id": 2.5, "from_ms": "x", "": ""}
+    session = read({**unknown, **SMALLEST})
+    assert session.extra == unknown
+    assert list(session.extra) == list(unknown)
+    assert type(session.extra) is FrozenDict
+    assert session.id == SMALLEST["id"]
+
+
+@pytest.mark.parametrize("more", [{}, {"new": 1}], ids=["known keys", "an unknown key"])
+def test_an_unknown_status_keeps_its_text(more: Record) -> None:
+    status = read({**SMALLEST, "status": "FINISHED", **more}).status
+    assert (status, status.is_known) == ("FINISHED", False)
+
+
+def test_reading_unknown_statuses_does_not_make_the_enum_grow() -> None:
+    for number in range(100):
+        read({**SMALLEST, "status": f"NEW{number}"})
+    assert len(SessionStatus._value2member_map_) == len(SessionStatus.__members__) == len(list(SessionStatus))
+
+
+OPTIONAL = sorted({name for shape in SHAPES for name in shape} - SMALLEST.keys())
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_null_is_the_same_as_an_absent_key_where_it_is_optional(name: str) -> None:
+    assert read({**SMALLEST, name: None}) == read(SMALLEST)
+
+
+def test_of_a_key_that_comes_twice_the_last_counts() -> None:
+    twice = b'{"id":1,"id":2,"serialNumber":"6","from":1709560000000,"status":"STOPPED"}'
+    assert SESSION_READER.read(twice).id == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("id", "880003", 880003),
+        ("from", "1709560000000", 1709560000000),
+        ("to", "1709567200000", 1709567200000),
+        ("connector", "-1", -1),
+        ("energy", "18.5", 18.5),
+        ("startReading", "75", 75.0),
+        ("stopReading", "1.5e3", 1500.0),
+        ("range", "100", 100),
+        ("duration", "2.5", 2.5),
+    ],
+)
+def test_a_number_written_as_text_is_read(name: str, text: str, value: float) -> None:
+    found = getattr(read({**SMALLEST, name: text}), snake(name))
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_amperes_written_as_text_are_read() -> None:
+    assert read({**SMALLEST, "maxAmperes": ["16", 16.5, "6.5"]}).max_amperes == (16, 16.5, 6.5)
+
+
+@pytest.mark.parametrize("whole", [2**53 + 1, 2**63 - 1, -(2**63)])
+def test_large_whole_numbers_stay_exact(whole: int) -> None:
+    assert read({**SMALLEST, "userId": whole}).user_id == whole
+
+
+@pytest.mark.parametrize("whole", [2**64, 10**30])
+def test_whole_numbers_beyond_64_bits_stay_exact_where_any_number_will_do(whole: int) -> None:
+    assert read({**SMALLEST, "range": whole}).range == whole
+
+
+def test_a_whole_reading_becomes_a_float() -> None:
+    assert type(read({**SMALLEST, "energy": 7}).energy) is float
+
+
+# --- strict -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(SMALLEST))
+def test_a_required_key_that_is_missing_is_named(name: str) -> None:
+    with pytest.raises(ResponseDecodeError, match="a required key is missing") as caught:
+        read({key: value for key, value in SMALLEST.items() if key != name})
+    assert caught.value.json_path == f"$.{name}"
+
+
+WHOLE = ["true", "false", "1.0", "1.5", "1e2", '""', '"1.0"', '"1_000"', '" 1"', '"१२"', '"0x1"', "[]", "{}", str(2**63), f"{-(2**63) - 1}"]  # fmt: skip
+TIME = ["true", "0", "1709622000", "1709622000000.0", "-1709622000000", '"1709622000"', '"2024-03-05T07:00:00Z"', str(EARLIEST_MS - 1), str(LATEST_MS), "{}"]  # fmt: skip
+NUMBER = ["true", "false", '"true"', '"nan"', '"inf"', '"-Infinity"', '"1e999"', '""', '"1,5"', '" 1"', '"1_0"', "[]", "[1]", "{}", "1" + "0" * 400]  # fmt: skip
+TEXT = ["true", "1", "1.5", "[]", "{}", '["a"]']
+FLAG = ["0", "1", '"true"', '"false"', '""', "[]", "{}"]
+LIST = [
+    '"123"',
+    '"16"',
+    "16",
+    "true",
+    "{}",
+    '{"0":16}',
+    "[true]",
+    "[null]",
+    '["a"]',
+    "[[16]]",
+    "[16,{}]",
+    '["nan"]',
+    "[1" + "0" * 400 + "]",
+]
+REFUSED = {
+    "id": [*WHOLE, "null"],
+    "serialNumber": ["null", "true", "-1", "5820999999.0", '""', "[]", "{}", str(2**63)],
+    "from": [*TIME, "null"],
+    "status": [*TEXT, "null"],
+    "to": TIME,
+    "connector": WHOLE,
+    "userId": WHOLE,
+    "priority": WHOLE,
+    "minimumExcessPercentage": WHOLE,
+    "startReading": NUMBER,
+    "stopReading": NUMBER,
+    "energy": NUMBER,
+    "range": NUMBER,
+    "duration": NUMBER,
+    "authenticationType": TEXT,
+    "rfid": TEXT,
+    "csmsTransactionId": TEXT,
+    "smartMode": TEXT,
+    "suspendedByUser": FLAG,
+    "externalControl": FLAG,
+    "maxAmperes": LIST,
+}
+
+
+def test_the_table_of_refusals_covers_every_field_on_the_wire() -> None:
+    assert REFUSED.keys() == SMALLEST.keys() | set(OPTIONAL)
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in REFUSED.items() for text in texts])
+def test_nothing_is_coerced_quietly(name: str, text: str) -> None:
+    with pytest.raises(ResponseDecodeError, match="expected") as caught:
+        SESSION_READER.read(with_text(**{name: text}))
+    assert caught.value.json_path == f"$.{name}"
+
+
+@pytest.mark.parametrize(
+    "text", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "0x10", "01", "+1", ".5", "1" + "0" * 5000]
+)
+def test_numbers_that_json_does_not_have_make_the_record_unreadable(text: str) -> None:
+    with pytest.raises(ResponseDecodeError, match="not valid JSON") as caught:
+        SESSION_READER.read(with_text(energy=text))
+    assert caught.value.json_path == "$"
+
+
+@pytest.mark.parametrize("text", ["null", "true", "5", '"text"', "[]", "[{}]"])
+def test_a_record_that_is_no_object_is_refused(text: str) -> None:
+    with pytest.raises(ResponseDecodeError, match="expected an object") as caught:
+        SESSION_READER.read(text.encode())
+    assert caught.value.json_path == "$"
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"\xff", b'{"rfid":"\xff"}', b'{"rfid":"\\ud800"}', b"{'id':1}", b'{"id":1,}']
+)
+def test_what_is_no_json_is_refused(text: bytes) -> None:
+    with pytest.raises(ResponseDecodeError, match="not valid JSON"):
+        SESSION_READER.read(text)
+
+
+def test_bytes_that_are_not_utf8_are_refused_in_a_field_that_is_read_at_once() -> None:
+    with pytest.raises(ResponseDecodeError, match="not valid JSON"):
+        SESSION_READER.read(json.dumps({**SMALLEST, "rfid": "?"}).encode().replace(b"?", b"\xff"))
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_a_record_that_is_nested_too_deeply_is_refused(opening: bytes, closing: bytes) -> None:
+    deep = opening * 100_000 + b"1" + closing * 100_000
+    with pytest.raises(ResponseDecodeError, match="nested too deeply"):
+        SESSION_READER.read(json.dumps({**SMALLEST, "deep": "?"}).encode().replace(b'"?"', deep))
+
+
+def everything_said_by(error: BaseException) -> str:
+    """An error and all that hangs from it, down to the variables of every frame of the package."""
+    said = [str(error), repr(error), repr(error.args), repr(vars(error)), *getattr(error, "__notes__", ())]
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if "smappee_async" in frame.f_code.co_filename:
+            said += [repr(value) for value in frame.f_locals.values()]
+    said += [everything_said_by(other) for other in (error.__cause__, error.__context__) if other is not None]
+    return "\n".join(said)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        *[{**SMALLEST, name: {PERSONAL: 1}, "rfid": PERSONAL} for name in SMALLEST],
+        *[{**SMALLEST, "rfid": value} for value in ([PERSONAL], {"a": PERSONAL})],
+        *[
+            {**SMALLEST, name: f"{PERSONAL}", "rfid": PERSONAL}
+            for name in ("connector", "to", "energy", "maxAmperes", "range")
+        ],
+        {**SMALLEST, "suspendedByUser": PERSONAL},
+        {**SMALLEST, "maxAmperes": [PERSONAL]},
+        {**SMALLEST, "rfid": PERSONAL, "status": None, PERSONAL: PERSONAL},
+        {"rfid": PERSONAL},
+        PERSONAL,
+    ],
+)
+def test_an_error_never_holds_what_it_refused(record: object) -> None:
+    with pytest.raises(ResponseDecodeError) as caught:
+        read(record)
+    assert PERSONAL not in everything_said_by(caught.value)
+
+
+# --- both ways of reading ---------------------------------------------------------------------------------------------
+
+int64 = st.integers(-(2**63), 2**63 - 1)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+numbers = int64 | finite
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+times = st.integers(EARLIEST_MS, LATEST_MS - 1)
+valid_records = st.fixed_dictionaries(
+    {
+        "id": int64,
+        "serialNumber": st.integers(0, 2**63 - 1) | texts.filter(bool),
+        "from": times,
+        "status": st.sampled_from([status.value for status in SessionStatus]) | texts,
+    },
+    optional={
+        **{name: st.none() | int64 for name in ("connector", "userId", "priority", "minimumExcessPercentage")},
+        **{name: st.none() | numbers for name in ("startReading", "stopReading", "energy", "range", "duration")},
+        **{name: st.none() | texts for name in ("authenticationType", "rfid", "csmsTransactionId", "smartMode")},
+        **{name: st.none() | st.booleans() for name in ("suspendedByUser", "externalControl")},
+        "to": st.none() | times,
+        "maxAmperes": st.none() | st.lists(numbers),
+    },
+)
+json_values = st.recursive(
+    st.none() | st.booleans() | numbers | st.integers() | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def assert_sound(session: ChargingSession) -> None:
+    """Every value of the type that its field says, and no number that is none."""
+    fields = attrs.asdict(session)
+    for name in ("id", "from_ms", "to_ms", "connector", "user_id", "priority", "minimum_excess_percentage"):
+        assert fields[name] is None or type(fields[name]) is int
+    for name in ("start_reading", "stop_reading", "energy"):
+        assert fields[name] is None or (type(fields[name]) is float and math.isfinite(fields[name]))
+    for number in (fields["range"], fields["duration"], *(fields["max_amperes"] or ())):
+        assert number is None or type(number) is int or (type(number) is float and math.isfinite(number))
+    for name in ("authentication_type", "rfid", "csms_transaction_id", "smart_mode"):
+        assert fields[name] is None or type(fields[name]) is str
+    for name in ("suspended_by_user", "external_control"):
+        assert fields[name] is None or type(fields[name]) is bool
+    assert type(session.serial_number) is str
+    assert session.serial_number
+    assert type(session.status) is SessionStatus
+
+
+@given(valid_records)
+def test_an_added_unknown_key_changes_nothing_but_extra(record: Record) -> None:
+    quickly = SESSION_READER.read(raw(record), 12345)
+    closely = SESSION_READER.read(raw({**record, "unknown key": 1}), 12345)
+    assert_sound(quickly)
+    assert closely.extra == {"unknown key": 1}
+    assert attrs.evolve(closely, extra=FrozenDict()) == quickly
+    assert repr(attrs.evolve(closely, extra=FrozenDict())) == repr(quickly)
+
+
+@given(valid_records, st.sampled_from(sorted(REFUSED)), json_values)
+def test_any_value_anywhere_is_read_soundly_or_refused_both_ways_alike(
+    record: Record, name: str, value: object
+) -> None:
+    outcomes = []
+    for more in ({}, {"unknown key": 1}):
+        try:
+            session = SESSION_READER.read(raw({**record, name: value, **more}))
+        except ResponseDecodeError as error:
+            outcomes.append(str(error))
+        else:
+            assert_sound(session)
+            outcomes.append(repr(attrs.evolve(session, extra=FrozenDict())))
+    assert outcomes[0] == outcomes[1]
+
+
+# --- service locations ------------------------------------------------------------------------------------------------
+
+
+def test_a_service_location_is_read() -> None:
+    location = SERVICE_LOCATION_READER.read(
+        raw(
+            {
+                "serviceLocationId": 12345,
+                "serviceLocationUuid": "6eef",
+                "name": "Depot",
+                "deviceSerialNumber": "5100000001",
+                "x": 1,
+            }
+        )
+    )
+    assert (location.id, location.uuid, location.name) == (12345, "6eef", "Depot")
+    assert location.device_serial_number == "5100000001"
+    assert location.extra == {"x": 1}
+
+
+def test_only_the_id_of_a_service_location_is_required() -> None:
+    assert SERVICE_LOCATION_READER.read(b'{"serviceLocationId":12345}').device_serial_number is None
+    with pytest.raises(ResponseDecodeError) as caught:
+        SERVICE_LOCATION_READER.read(b'{"name":"Depot"}')
+    assert caught.value.json_path == "$.serviceLocationId"
+
+
+def test_a_service_location_in_detail_is_read() -> None:
+    info = SERVICE_LOCATION_INFO_READER.read(
+        raw(
+            {
+                "serviceLocationId": 123,
+                "serviceLocationUuid": "6eefadeb",
+                "name": "My Place",
+                "timezone": "Europe/Brussels",
+                "lon": 3.25,
+                "lat": 50,
+                "electricityCost": 0.0,
+                "electricityCurrency": "EUR",
+                "appliances": [{"id": 1, "name": "Coffeemaker", "type": "cooking"}],
+            }
+        )
+    )
+    assert (info.id, info.uuid, info.name, info.timezone) == (123, "6eefadeb", "My Place", "Europe/Brussels")
+    assert (info.longitude, info.latitude, info.electricity_cost, info.currency) == (3.25, 50.0, 0.0, "EUR")
+    assert info.extra == {"appliances": [{"id": 1, "name": "Coffeemaker", "type": "cooking"}]}

@@ -1,0 +1,555 @@
+"""What an answer means: records, an error of its own class, or an outcome of a token call; never something in between."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from smappee_async.defaults import FALLBACK_TOKEN_LIFE_S, MAX_TOKEN_LIFE_S
+from smappee_async.errors import (
+    ApiError,
+    BadRequest,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    ResponseDecodeError,
+    ServerError,
+    SmappeeError,
+)
+from smappee_async.models import ChargingSession
+from smappee_async.protocol.converter import SESSION_READER
+from smappee_async.protocol.responses import (
+    Answer,
+    Granted,
+    NotNow,
+    Refused,
+    TokenOutcome,
+    Unclear,
+    raise_for_status,
+    read_service_location_info,
+    read_service_locations,
+    read_sessions,
+    read_token,
+    retry_after_s,
+    token_life_s,
+)
+
+PERSONAL = "PERSONAL-CARD-77"
+TWO_SESSIONS = json.dumps(
+    [
+        {
+            "id": 1,
+            "serialNumber": "6120009999",
+            "from": 1709622000000,
+            "to": 1709640000000,
+            "status": "STOPPED",
+            "energy": 18.5,
+        },
+        {
+            "id": 2,
+            "serialNumber": 5820999999,
+            "from": 1709650000000,
+            "status": "CHARGING",
+            "rfid": PERSONAL,
+            "näw": [1, {}],
+        },
+    ],
+    ensure_ascii=False,
+).encode()
+MAINTENANCE = b"<html><body>The Smappee dashboard is currently under maintenance.</body></html>"
+
+
+def answer(body: bytes | str = b"", status: int = 200, **headers: str) -> Answer:
+    return Answer(
+        status=status,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        body=body.encode() if isinstance(body, str) else body,
+    )
+
+
+def read_all(body: bytes) -> list[ChargingSession]:
+    return [SESSION_READER.read(record) for record in read_sessions(answer(body))]
+
+
+# --- sessions ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_array_is_split_into_its_records() -> None:
+    assert [session.id for session in read_all(TWO_SESSIONS)] == [1, 2]
+
+
+@pytest.mark.parametrize("body", [b"[]", b" [ ] \n", b"\xef\xbb\xbf[]"])
+def test_an_empty_array_says_that_there_are_none(body: bytes) -> None:
+    assert read_sessions(answer(body)) == []
+
+
+@pytest.mark.parametrize("body", [b"", b"anything"])
+def test_204_says_that_there_are_none(body: bytes) -> None:
+    assert read_sessions(answer(body, 204)) == []
+
+
+def test_a_byte_order_mark_is_no_part_of_the_answer() -> None:
+    assert read_all(b"\xef\xbb\xbf" + TWO_SESSIONS) == read_all(TWO_SESSIONS)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "the answer is empty"),
+        (b" \r\n\t", "the answer is empty"),
+        (b"\xef\xbb\xbf", "the answer is empty"),
+        (b"null", "another shape"),
+        (b"{}", "another shape"),
+        (b'{"message":"no"}', "another shape"),
+        (b'"[]"', "another shape"),
+        (b"0", "another shape"),
+        (b"[", "not whole, valid JSON"),
+        (b"[]]", "not whole, valid JSON"),
+        (b"[][]", "not whole, valid JSON"),
+        (b"[{},]", "not whole, valid JSON"),
+        (b"[NaN]", "not whole, valid JSON"),
+        (b"Service Unavailable", "not whole, valid JSON"),
+        (b"<!DOCTYPE html><p>hello</p>", "an HTML page"),
+        (MAINTENANCE, "speaks of maintenance"),
+        (b"\xef\xbb\xbf\n" + MAINTENANCE, "speaks of maintenance"),
+        (b'["\xff"]', "not UTF-8"),
+        ('[{"id":1}]'.encode("utf-16"), "not UTF-8"),
+        ("[]".encode("utf-16-le"), "not whole, valid JSON"),
+        (b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
+    ],
+)
+def test_what_is_not_one_whole_array_is_an_error_and_never_no_sessions(body: bytes, reason: str) -> None:
+    with pytest.raises(ResponseDecodeError, match=reason) as caught:
+        read_sessions(answer(body, content_type="text/plain"))
+    assert caught.value.facts.status == 200
+    assert caught.value.index is None
+    assert caught.value.advice == f"{len(body)} bytes of text/plain were received"
+
+
+def test_no_strict_prefix_of_an_answer_is_taken_for_the_whole() -> None:
+    for length in range(len(TWO_SESSIONS)):
+        with pytest.raises(ResponseDecodeError):
+            read_sessions(answer(TWO_SESSIONS[:length]))
+
+
+@pytest.mark.parametrize("end", [b"]", TWO_SESSIONS[-20:]])
+def test_an_answer_that_cannot_be_read_is_nowhere_in_its_error(end: bytes) -> None:
+    with pytest.raises(ResponseDecodeError) as caught:
+        read_sessions(answer(TWO_SESSIONS + end))
+    error = caught.value
+    assert error.__cause__ is error.__context__ is None
+    shown = [str(error), repr(error), repr(vars(error))]
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if "smappee_async" in frame.f_code.co_filename:
+            shown += [repr(value) for value in frame.f_locals.values()]
+    assert not any(PERSONAL in text for text in shown)
+
+
+def test_the_repr_of_an_answer_shows_neither_body_nor_headers() -> None:
+    shown = repr(answer(TWO_SESSIONS, set_cookie=PERSONAL))
+    assert PERSONAL not in shown
+    assert f"<{len(TWO_SESSIONS)} bytes>" in shown
+
+
+def assert_sound_or_refused(body: bytes) -> None:
+    """Only records and :class:`SmappeeError` come out, and no record holds a number that is none."""
+    try:
+        raws = read_sessions(answer(body))
+    except SmappeeError:
+        return
+    for raw in raws:
+        try:
+            session = SESSION_READER.read(raw, 12345)
+        except SmappeeError:
+            continue
+        whole = (session.id, session.from_ms, session.to_ms, session.connector, session.user_id, session.priority)
+        assert all(value is None or type(value) is int for value in whole)
+        numbers = [session.range, session.duration, session.start_reading, session.stop_reading, session.energy]
+        assert all(number is None or (type(number) is not bool and abs(number) < 1e309) for number in numbers)
+        assert session.started_at.year in range(2000, 2100)
+        assert str(session)
+        assert session.energy_kwh is None or session.energy_kwh.is_finite()
+
+
+@given(st.binary())
+@settings(max_examples=300)
+@example(b"[{}]")
+def test_any_bytes_give_records_or_an_error_of_ours(body: bytes) -> None:
+    assert_sound_or_refused(body)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(TWO_SESSIONS) - 1), st.integers(0, 7)), min_size=1, max_size=4))
+@settings(max_examples=300)
+def test_flipped_bits_give_records_or_an_error_of_ours(flips: list[tuple[int, int]]) -> None:
+    body = bytearray(TWO_SESSIONS)
+    for position, bit in flips:
+        body[position] ^= 1 << bit
+    assert_sound_or_refused(bytes(body))
+
+
+@given(
+    st.integers(0, len(TWO_SESSIONS)),
+    st.integers(0, len(TWO_SESSIONS)),
+    st.binary(max_size=6)
+    | st.sampled_from([b"null", b"NaN", b"1e999", b"{", b"]", b'"', b"\\ud800", b"true", b"-0.0"]),
+)
+@settings(max_examples=300)
+def test_pieces_cut_out_and_put_in_give_records_or_an_error_of_ours(start: int, end: int, put_in: bytes) -> None:
+    assert_sound_or_refused(TWO_SESSIONS[:start] + put_in + TWO_SESSIONS[end:])
+
+
+# --- service locations ------------------------------------------------------------------------------------------------
+
+
+def test_service_locations_are_read_from_their_listing() -> None:
+    body = b'{"appName":"a","serviceLocations":[{"serviceLocationId":1},{"serviceLocationId":2,"name":"Depot"}]}'
+    assert [(location.id, location.name) for location in read_service_locations(answer(body))] == [
+        (1, None),
+        (2, "Depot"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b"null", b'{"serviceLocations":null}', b'{"serviceLocations":{}}', MAINTENANCE]
+)
+def test_an_answer_without_a_listing_is_an_error(body: bytes) -> None:
+    with pytest.raises(ResponseDecodeError):
+        read_service_locations(answer(body))
+
+
+def test_an_unreadable_service_location_is_named_by_its_index() -> None:
+    with pytest.raises(ResponseDecodeError) as caught:
+        read_service_locations(answer(b'{"serviceLocations":[{"serviceLocationId":1},{"serviceLocationId":"one"}]}'))
+    assert (caught.value.index, caught.value.json_path) == (1, "$.serviceLocationId")
+
+
+def test_a_service_location_in_detail_is_read() -> None:
+    assert (
+        read_service_location_info(answer(b'{"serviceLocationId":1,"timezone":"Europe/Brussels"}')).timezone
+        == "Europe/Brussels"
+    )
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"null", b"{", MAINTENANCE])
+def test_an_answer_without_a_service_location_is_an_error(body: bytes) -> None:
+    with pytest.raises(ResponseDecodeError):
+        read_service_location_info(answer(body))
+
+
+@pytest.mark.parametrize("read", [read_service_locations, read_service_location_info])
+def test_204_says_nothing_about_service_locations(read: Any) -> None:
+    with pytest.raises(ResponseDecodeError, match="empty"):
+        read(answer(b"", 204))
+
+
+# --- failures ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [200, 204])
+def test_200_and_204_are_successes(status: int) -> None:
+    raise_for_status(answer(status=status))
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "text"),
+    [
+        (101, ApiError, "Smappee answered 101"),
+        (201, ApiError, "Smappee answered 201 Created"),
+        (206, ApiError, "Smappee answered 206 Partial Content"),
+        (301, ApiError, "redirected"),
+        (307, ApiError, "redirected"),
+        (400, BadRequest, "Smappee answered 400 Bad Request"),
+        (401, BadRequest, "Smappee answered 401 Unauthorized"),
+        (403, PermissionDenied, "Smappee answered 403 Forbidden"),
+        (404, NotFound, "Smappee answered 404 Not Found"),
+        (429, RateLimited, "Smappee answered 429 Too Many Requests"),
+        (499, BadRequest, "Smappee answered 499"),
+        (500, ServerError, "Smappee answered 500 Internal Server Error"),
+        (502, ServerError, "Smappee answered 502 Bad Gateway"),
+        (599, ServerError, "Smappee answered 599"),
+    ],
+)
+def test_each_status_raises_its_class_and_is_named(status: int, kind: type[ApiError], text: str) -> None:
+    for read in (read_sessions, read_service_locations, read_service_location_info):
+        with pytest.raises(ApiError, match=text) as caught:
+            read(answer(TWO_SESSIONS, status))
+        assert type(caught.value) is kind
+        assert caught.value.facts.status == status
+        assert PERSONAL not in repr(vars(caught.value)) + str(caught.value)
+
+
+def test_maintenance_is_called_by_its_name() -> None:
+    with pytest.raises(ServerError, match="Smappee is under maintenance"):
+        raise_for_status(answer(MAINTENANCE, 502))
+
+
+def test_a_redirect_advises_to_look_at_the_base_url() -> None:
+    with pytest.raises(ApiError) as caught:
+        raise_for_status(answer(status=308, location="https://evil.example"))
+    assert caught.value.advice == "Check base_url"
+    assert "evil" not in str(caught.value)
+
+
+def test_an_error_carries_the_wait_that_the_server_asks_for() -> None:
+    with pytest.raises(RateLimited) as caught:
+        raise_for_status(answer(status=429, retry_after="30"))
+    assert caught.value.retry_after_s == 30.0
+
+
+# --- Retry-After ------------------------------------------------------------------------------------------------------
+
+SENT = "Fri, 02 Oct 2026 10:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("text", "wait_s"),
+    [
+        ("1", 1.0),
+        ("121", 121.0),
+        (" 30 ", 30.0),
+        ("0.5", 0.5),
+        ("1000000000", 1e9),
+        ("Fri, 02 Oct 2026 10:00:30 GMT", 30.0),
+        ("Fri, 02 Oct 2026 12:00:30 +0200", 30.0),
+        ("Friday, 02-Oct-26 10:02:00 GMT", 120.0),
+        ("Fri Oct  2 10:02:00 2026", 120.0),
+        ("Fri, 02 Oct 2026 10:02:00", 120.0),
+        ("Thu, 31 Dec 9998 23:59:59 GMT", 251_579_829_599.0),
+    ],
+)
+def test_a_wait_is_asked_for_in_seconds_or_by_a_date_relative_to_the_answers_own(text: str, wait_s: float) -> None:
+    assert retry_after_s({"retry-after": text, "date": SENT}) == wait_s
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0",
+        "0.0",
+        "-5",
+        "+5",
+        "nan",
+        "inf",
+        "1e9",
+        "1_0",
+        "١٢",
+        "5s",
+        "soon",
+        "1, 2",
+        "9" * 5000,
+        "Fri, 29 Sep 100000 10:00:00 GMT",
+        "Fri, 99 Oct 2026 10:00:00 GMT",
+        SENT,
+        "Fri, 02 Oct 2026 09:59:59 GMT",
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+    ],
+)
+def test_a_wait_that_is_none_or_unreadable_is_as_good_as_not_asked_for(text: str) -> None:
+    assert retry_after_s({"retry-after": text, "date": SENT}) is None
+
+
+@pytest.mark.parametrize("headers", [{}, {"date": SENT}, {"date": "yesterday"}])
+def test_a_date_to_wait_for_says_nothing_without_the_date_of_the_answer(headers: dict[str, str]) -> None:
+    assert retry_after_s({"retry-after": "Fri, 02 Oct 2026 10:00:30 GMT"} if "date" not in headers else headers) is None
+
+
+@given(st.text(), st.text())
+def test_any_headers_give_a_positive_wait_or_none(text: str, date: str) -> None:
+    wait_s = retry_after_s({"retry-after": text, "date": date})
+    assert wait_s is None or 0 < wait_s < float("inf")
+
+
+# --- tokens -----------------------------------------------------------------------------------------------------------
+
+PAIR: dict[str, Any] = {"access_token": "access-1", "refresh_token": "refresh-1", "expires_in": 36000}
+
+
+def read_pair(**changes: Any) -> TokenOutcome:
+    return read_token(answer(json.dumps(PAIR | changes)))
+
+
+def granted(outcome: TokenOutcome) -> Granted:
+    assert isinstance(outcome, Granted)
+    return outcome
+
+
+def test_the_documented_answer_grants_a_pair() -> None:
+    pair = granted(read_pair())
+    assert (pair.access_token.reveal(), pair.expires_in_s) == ("access-1", 36000.0)
+    assert pair.refresh_token is not None
+    assert pair.refresh_token.reveal() == "refresh-1"
+
+
+def test_an_outcome_shows_no_token() -> None:
+    shown = repr(read_pair()) + repr(attrs.asdict(granted(read_pair())))
+    assert "access-1" not in shown
+    assert "refresh-1" not in shown
+
+
+@pytest.mark.parametrize(
+    "more", [{"token_type": "Bearer"}, {"token_type": "bearer"}, {"token_type": None}, {"scope": [1]}]
+)
+def test_more_keys_harm_nothing(more: dict[str, Any]) -> None:
+    assert granted(read_pair(**more)) == granted(read_pair())
+
+
+def test_a_byte_order_mark_harms_nothing() -> None:
+    assert read_token(answer(b"\xef\xbb\xbf" + json.dumps(PAIR).encode())) == read_pair()
+
+
+@pytest.mark.parametrize("kind", ["mac", "", 1, True, ["bearer"]])
+def test_a_token_that_is_no_bearer_token_is_unclear(kind: object) -> None:
+    assert isinstance(read_pair(token_type=kind), Unclear)
+
+
+UNUSABLE: list[object] = [
+    "",
+    " ",
+    "a b",
+    "a\r\nX-Evil: 1",
+    "a\n",
+    "a\x00",
+    "a\x7f",
+    "tökén",
+    "a\u2028b",
+    "x" * 8193,
+    None,
+    5,
+    True,
+    ["a"],
+    {},
+]
+
+
+@pytest.mark.parametrize("token", UNUSABLE)
+def test_an_access_token_that_cannot_go_into_a_header_is_unclear(token: object) -> None:
+    assert isinstance(read_pair(access_token=token), Unclear)
+
+
+def test_a_missing_access_token_is_unclear() -> None:
+    assert isinstance(read_token(answer('{"refresh_token":"r","expires_in":5}')), Unclear)
+
+
+@pytest.mark.parametrize("token", UNUSABLE)
+def test_a_refresh_token_that_is_unusable_leaves_the_old_one_in_force(token: object) -> None:
+    assert granted(read_pair(refresh_token=token)).refresh_token is None
+
+
+def test_a_missing_refresh_token_leaves_the_old_one_in_force() -> None:
+    assert granted(read_token(answer('{"access_token":"a","expires_in":5}'))).refresh_token is None
+
+
+def test_the_longest_token_that_is_taken_has_8192_characters() -> None:
+    assert granted(read_pair(access_token="x" * 8192)).access_token.reveal() == "x" * 8192
+
+
+USELESS: list[object] = [0, -1, 0.0, -1e30, float("nan"), None, True, False, "", "0", "-1", "1e5", "soon", [36000], {}]
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "life_s"),
+    [
+        (36000, 36000.0),
+        (86400, 86400.0),
+        (0.5, 0.5),
+        ("36000", 36000.0),
+        ("36000.5", 36000.5),
+        (2_592_000, 2_592_000.0),
+        (2_592_001, MAX_TOKEN_LIFE_S),
+        (1e30, MAX_TOKEN_LIFE_S),
+        (10**400, MAX_TOKEN_LIFE_S),
+        (float("inf"), MAX_TOKEN_LIFE_S),
+        ("99999999999", MAX_TOKEN_LIFE_S),
+        *[(useless, FALLBACK_TOKEN_LIFE_S) for useless in USELESS],
+    ],
+)
+def test_a_token_lives_as_long_as_the_table_says(expires_in: object, life_s: float) -> None:
+    assert token_life_s(expires_in) == life_s
+
+
+def test_a_missing_expiry_is_short() -> None:
+    assert granted(read_token(answer('{"access_token":"a"}'))).expires_in_s == FALLBACK_TOKEN_LIFE_S
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "1e999"])
+def test_an_expiry_that_json_does_not_have_is_unclear(text: str) -> None:
+    assert isinstance(read_token(answer(f'{{"access_token":"a","expires_in":{text}}}')), Unclear)
+
+
+@given(st.none() | st.booleans() | st.integers() | st.floats() | st.text())
+def test_no_expiry_makes_a_token_that_lives_for_ever_or_not_at_all(expires_in: object) -> None:
+    assert 0 < token_life_s(expires_in) <= MAX_TOKEN_LIFE_S
+
+
+OAUTH_ERROR = '{"error":"invalid_grant","error_description":"secret details"}'
+
+
+@pytest.mark.parametrize("body", ["", "null", "[]", '"a"', "{", MAINTENANCE, b"\xff", b"[" * 100_000])
+def test_200_without_an_object_is_unclear(body: bytes | str) -> None:
+    assert isinstance(read_token(answer(body)), Unclear)
+
+
+@pytest.mark.parametrize("status", [400, 401])
+@pytest.mark.parametrize(
+    ("body", "code", "definite"),
+    [
+        (OAUTH_ERROR, "invalid_grant", True),
+        ('{"error":"invalid_client"}', "invalid_client", True),
+        ('{"error":"unauthorized_client"}', "unauthorized_client", True),
+        ('{"error":"unsupported_grant_type"}', "unsupported_grant_type", True),
+        ('{"error":"invalid_request"}', "invalid_request", False),
+        ('{"error":"temporarily_unavailable"}', "temporarily_unavailable", False),
+        ('{"error":"Bad <b>thing</b>"}', None, False),
+        ('{"error":{"code":1}}', None, False),
+        ('{"error":"' + "x" * 41 + '"}', None, False),
+        ("{}", None, False),
+        ("", None, False),
+        ("Invalid refresh token", None, False),
+        (MAINTENANCE, None, False),
+    ],
+)
+def test_400_and_401_refuse_and_only_a_known_oauth_error_is_definite(
+    status: int, body: bytes | str, code: str | None, *, definite: bool
+) -> None:
+    assert read_token(answer(body, status)) == Refused(status=status, code=code, definite=definite)
+
+
+def expected_outcome(status: int, *, said_why: bool) -> type:
+    if status in (400, 401):
+        return Refused
+    if status < 300 or (status >= 500 and not (status == 503 and said_why)):
+        return Unclear
+    return NotNow
+
+
+def test_every_status_of_the_token_endpoint_has_its_meaning() -> None:
+    for status in (*range(100, 200), *range(201, 600)):
+        assert type(read_token(answer(MAINTENANCE, status))) is expected_outcome(status, said_why=False)
+        assert type(read_token(answer(OAUTH_ERROR, status))) is expected_outcome(status, said_why=True)
+        assert type(read_token(answer("", status, retry_after="5"))) is expected_outcome(status, said_why=True)
+
+
+def test_not_now_carries_the_error_and_its_wait() -> None:
+    outcome = read_token(answer("", 429, retry_after="5"))
+    assert isinstance(outcome, NotNow)
+    assert type(outcome.error) is RateLimited
+    assert (outcome.error.retry_after_s, outcome.error.facts.status) == (5.0, 429)
+
+
+json_texts = st.recursive(
+    st.none() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from([*PAIR, "error", "token_type"]), inner),
+    max_leaves=6,
+).map(lambda value: json.dumps(value).encode())
+
+
+@given(st.binary() | json_texts, st.integers(100, 599))
+def test_any_token_answer_has_an_outcome(body: bytes, status: int) -> None:
+    assert isinstance(read_token(answer(body, status)), Granted | Refused | NotNow | Unclear)
