@@ -81,4 +81,6 @@ def _nothing_blocks_the_loop() -> Iterator[None]:
             function.can_block_in("zoneinfo/_tzpath.py", "find_tzfile")
             function.can_block_in("zoneinfo/_common.py", {"load_tzdata", "load_data"})
             function.can_block_in("zoneinfo/_zoneinfo.py", {"_new_instance", "from_file"})
+            # Measuring coverage takes a lock of its own now and then.
+            function.can_block_in("coverage/collector.py", "lock_data")
         yield
