@@ -12,7 +12,7 @@ from .serving import HOME, HUB, OFFICE, Backend, Serve, serve_aiohttp, serve_fas
 @pytest.fixture
 async def sim(anyio_backend: object, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
     """A simulated service, and an environment that names it."""
-    world = World.of([Park.home(HOME), Park.office(OFFICE), Park.hub(HUB, sessions_per_day=200)], seed=5)
+    world = World.of([Park.home(HOME), Park.office(OFFICE), Park.hub(HUB, sessions_per_day=100)], seed=5)
     async with Simulator(world) as simulator:
         account = simulator.account
         monkeypatch.setenv("SMAPPEE_BASE_URL", simulator.base_url)

@@ -109,6 +109,17 @@ async def get(url: str) -> Reply:
         return Reply(response.status, dict(response.headers), await response.read())
 
 
+def holding_little() -> aiohttp.TCPConnector:
+    """For a reader of whose answer little is under way: the writer soon has to wait for it."""
+
+    def make(address: aiohttp.AddrInfoType) -> socket.socket:
+        made = socket.socket(*address[:3])
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        return made
+
+    return aiohttp.TCPConnector(socket_factory=make)
+
+
 async def until(holds: Callable[[], bool]) -> None:
     """Wait, but not for ever."""
     for _ in range(5000):

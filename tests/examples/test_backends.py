@@ -21,6 +21,7 @@ from .serving import (
     Serve,
     energy_kwh,
     get,
+    holding_little,
     stalled,
     told,
     too_large,
@@ -115,10 +116,15 @@ async def test_a_client_that_hangs_up_without_reading_on_leaves_nothing_behind(
     sim: Simulator, backend: Backend
 ) -> None:
     behind = Behind(sim)
+    sim.add_fault(too_large())
+    sim.add_fault(stalled(covers_ms=LATE_MS))
 
-    async with aiohttp.ClientSession(read_bufsize=1024) as http:
+    async with aiohttp.ClientSession(connector=holding_little(), read_bufsize=1024) as http:
         response = await http.get(backend.url + STREAM.format(HUB))
         await response.content.readline()
+        await until(lambda: sim.open_connections > 0)
+        for _ in range(25):  # until the backend can write no more, and waits
+            await asyncio.sleep(0.002)
         response.close()
 
     await behind.nothing()

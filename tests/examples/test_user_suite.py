@@ -14,8 +14,7 @@ import smappee_async
 pytest_plugins = ["pytester"]
 
 PLUGIN = "smappee_async.testing.plugin"
-# Installed, the package brings its plugin in by itself; from a checkout it is named.
-NAMED = [] if any(point.value == PLUGIN for point in entry_points(group="pytest11")) else ["-p", PLUGIN]
+INSTALLED = any(point.value == PLUGIN for point in entry_points(group="pytest11"))
 
 SUITE = """
 import pytest
@@ -40,15 +39,22 @@ def anyio_backend():
 
 
 class Author:
-    """Writes a suite and runs it with warnings as errors."""
+    """Writes a suite and runs it, with warnings as errors."""
 
     def __init__(self, pytester: pytest.Pytester) -> None:
         self._pytester = pytester
 
-    def runs(self, suite: str, *options: str, conftest: str = ON_ASYNCIO) -> pytest.RunResult:
-        self._pytester.makeconftest(conftest)
+    def runs(self, suite: str, *options: str) -> pytest.RunResult:
+        """Run a suite with the plugins that it names, and no others."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+            return self.runs_as_installed(suite, "-p", PLUGIN, *options)
+
+    def runs_as_installed(self, suite: str, *options: str) -> pytest.RunResult:
+        """Run a suite with every plugin that the environment has."""
+        self._pytester.makeconftest(ON_ASYNCIO)
         self._pytester.makepyfile(suite)
-        return self._pytester.runpytest_subprocess(*NAMED, "-W", "error", "-p", "no:cacheprovider", *options)
+        return self._pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider", *options)
 
 
 @pytest.fixture
@@ -56,12 +62,17 @@ def author(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Author
     here = str(Path(smappee_async.__file__).parents[1])
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")])))
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     return Author(pytester)
 
 
 def test_a_suite_of_a_few_lines_passes(author: Author) -> None:
-    author.runs(SUITE).assert_outcomes(passed=1)
+    author.runs(SUITE, "-p", "anyio").assert_outcomes(passed=1)
+
+
+@pytest.mark.skipif(not INSTALLED, reason="the package is not installed, only on the path")
+def test_an_installed_package_brings_its_fixtures_in_by_itself(author: Author) -> None:
+    # pytest-asyncio, where it is installed, warns of a setting that this suite does not need.
+    author.runs_as_installed(SUITE, "-p", "no:asyncio").assert_outcomes(passed=1)
 
 
 def test_it_needs_no_plugin_for_asynchronous_tests(author: Author) -> None:
@@ -76,14 +87,15 @@ def test_it_needs_no_plugin_for_asynchronous_tests(author: Author) -> None:
         assert asyncio.run(parks()) == [1001, 1002, 1003]
     """
 
-    author.runs(suite, "-p", "no:anyio").assert_outcomes(passed=1)
+    author.runs(suite).assert_outcomes(passed=1)
 
 
 @pytest.mark.skipif(find_spec("pytest_asyncio") is None, reason="pytest-asyncio is not installed")
 def test_it_passes_with_pytest_asyncio_as_well(author: Author) -> None:
     suite = SUITE.replace("@pytest.mark.anyio\n", "")
+    settings = ("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
 
-    author.runs(suite, "-p", "no:anyio", "-o", "asyncio_mode=auto").assert_outcomes(passed=1)
+    author.runs(suite, "-p", "asyncio", *settings).assert_outcomes(passed=1)
 
 
 def test_each_test_has_a_simulator_of_its_own(author: Author) -> None:
@@ -98,7 +110,7 @@ def test_each_test_has_a_simulator_of_its_own(author: Author) -> None:
         assert smappee_simulator.hits("token") == 1
     """
 
-    author.runs(suite).assert_outcomes(passed=2)
+    author.runs(suite, "-p", "anyio").assert_outcomes(passed=2)
 
 
 def test_faults_are_put_in_the_way_of_the_users_program(author: Author) -> None:
@@ -115,7 +127,7 @@ def test_faults_are_put_in_the_way_of_the_users_program(author: Author) -> None:
                 await smappee.service_location(1002)
     """
 
-    author.runs(suite).assert_outcomes(passed=1)
+    author.runs(suite, "-p", "anyio").assert_outcomes(passed=1)
 
 
 def test_the_world_can_be_replaced(author: Author) -> None:
@@ -133,7 +145,7 @@ def test_the_world_can_be_replaced(author: Author) -> None:
             assert [park.id for park in await smappee.service_locations()] == [7]
     """
 
-    author.runs(suite).assert_outcomes(passed=1)
+    author.runs(suite, "-p", "anyio").assert_outcomes(passed=1)
 
 
 def test_the_assumptions_can_be_replaced(author: Author) -> None:
@@ -153,10 +165,10 @@ def test_the_assumptions_can_be_replaced(author: Author) -> None:
                 await smappee.service_location(7)
     """
 
-    author.runs(suite).assert_outcomes(passed=1)
+    author.runs(suite, "-p", "anyio").assert_outcomes(passed=1)
 
 
 def test_the_fixtures_explain_themselves(author: Author) -> None:
-    listed = author.runs(SUITE, "--fixtures")
+    listed = author.runs(SUITE, "--fixtures", "-p", "anyio")
 
     listed.stdout.fnmatch_lines(["*smappee_client*", "*A client of the simulator*"])
