@@ -15,7 +15,11 @@ from smappee_async import Limits, RetryPolicy, SmappeeClient, SmappeeError
 from smappee_async.simulator import Simulator
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-PROGRAMS = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "def test_" not in block]
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+SUITES = [block for block in BLOCKS if "def test_" in block]
+PROGRAMS = [block for block in BLOCKS if block not in SUITES]
+
+pytest_plugins = ["pytester"]
 
 
 @pytest.fixture
@@ -38,6 +42,16 @@ async def test_each_program_runs_as_it_stands(program: str) -> None:
     running = eval(code, names)
     if running is not None:
         await running
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_each_suite_passes_as_it_stands(suite: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(smappee_async.__file__).parents[1]))
+    pytester.makepyfile(suite)
+
+    result = pytester.runpytest_subprocess("-p", "smappee_async.testing.plugin", "-p", "no:cacheprovider")
+
+    result.assert_outcomes(passed=1)
 
 
 def test_the_table_of_errors_has_every_error() -> None:
