@@ -28,12 +28,23 @@ token, a password, a user name, a query string or an RFID. All of them pickle, s
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Self
+from typing import Protocol, Self
 
 import attrs
 
-if TYPE_CHECKING:
-    from smappee_async.timerange import TimeRange
+
+class Stretch(Protocol):
+    """The stretch of time that a call asked for: a :class:`~smappee_async.TimeRange`."""
+
+    @property
+    def start_ms(self) -> int:
+        """Its first instant, milliseconds since 1970."""
+        ...
+
+    @property
+    def end_ms(self) -> int | None:
+        """The first instant after it; ``None`` where its end is open."""
+        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -54,7 +65,7 @@ class CallFacts:
     route: str | None = None
     service_location_id: int | None = None
     serial_number: str | None = None
-    time_range: TimeRange | None = None
+    time_range: Stretch | None = None
     status: int | None = None
     attempts: int | None = None
     elapsed_s: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from typing import NoReturn, Protocol, Self, runtime_checkable
@@ -43,6 +44,17 @@ class Credentials:
     def can_log_in(self) -> bool:
         """Whether there are a user name and a password."""
         return bool(self.username) and bool(self.password)
+
+    @property
+    def account(self) -> str:
+        """A name for this login that tells nothing of it; empty where the user name is not known.
+
+        Tokens are kept with it, so that one account never gets another's.
+        """
+        if not self.username:
+            return ""
+        login = f"{self.client_id.reveal()}\n{self.username.reveal()}".encode("utf-8", "surrogatepass")
+        return hashlib.sha256(login).hexdigest()[:16]
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:

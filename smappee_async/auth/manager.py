@@ -176,6 +176,7 @@ class TokenManager:
 
     async def _renew_locked(self, lease: Lease) -> Token:
         stored = await self._store.load() or StoredToken()
+        self._check_account(stored)
         if self._unsaved is not None and self._unsaved.may_replace(stored):
             # Newer than what is kept, for the store failed to take it.
             stored = attrs.evolve(stored, token=self._unsaved.token, refreshing=False)
@@ -198,6 +199,15 @@ class TokenManager:
         if not is_marked:
             raise _StartOver
         return await self._refresh(marked, refresh_token, lease, is_replay=stored.refreshing)
+
+    def _check_account(self, stored: StoredToken) -> None:
+        whose, ours = stored.token.account if stored.token is not None else "", self._credentials.account
+        if whose and ours and whose != ours:
+            raise TokenStoreError(
+                "the token store holds the tokens of another account",
+                facts=TOKEN_CALL,
+                advice="Give each account a file or a key of its own, or remove what is kept there",
+            )
 
     def _adopt(self, stored: StoredToken) -> Token | None:
         """The stored token, if it need not be renewed: then another process has just done so."""
@@ -299,6 +309,7 @@ class TokenManager:
             granted.refresh_token or old_refresh,
             # Counted from before the call, so that the token is never thought to live longer than it does.
             datetime.fromtimestamp(started.wall, UTC) + timedelta(seconds=granted.expires_in_s),
+            self._credentials.account or (replaced.token.account if replaced.token is not None else ""),
         )
         before = self._unsaved
         # From this line on, whatever happens to this task, the pair is known and will be saved.

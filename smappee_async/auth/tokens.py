@@ -21,11 +21,13 @@ class Token:
     :param access_token: sent with every call.
     :param refresh_token: good for one renewal, which brings the next; ``None`` if the service gave none.
     :param expires_at: when the access token ends, an aware datetime.
+    :param account: whose it is, see :attr:`Credentials.account`; empty where that is not known.
     """
 
     access_token: Secret = attrs.field(converter=to_secret)
     refresh_token: Secret | None = attrs.field(converter=to_optional_secret)
     expires_at: datetime
+    account: str = ""
 
     def to_dict(self) -> dict[str, str | float | None]:
         """Plain JSON, **with the secrets in clear**: for a host program's own safe place, and nowhere else."""
@@ -33,6 +35,7 @@ class Token:
             "access_token": self.access_token.reveal(),
             "refresh_token": None if self.refresh_token is None else self.refresh_token.reveal(),
             "expires_at": self.expires_at.timestamp(),
+            "account": self.account,
         }
 
     @classmethod
@@ -42,11 +45,14 @@ class Token:
         :raises ValueError: it is not of that form; the message holds nothing of it.
         """
         access, refresh, expires_at = (data.get(name) for name in ("access_token", "refresh_token", "expires_at"))
+        account = data.get("account", "")
+        if not isinstance(account, str):
+            account = ""
         if not isinstance(access, str) or not access or not (refresh is None or isinstance(refresh, str)):
             raise ValueError("not a stored token: its tokens are not texts")
         if isinstance(expires_at, bool) or not isinstance(expires_at, (int, float)) or not 0 <= expires_at < _LATEST_S:
             raise ValueError("not a stored token: expires_at is not seconds since 1970")
-        return cls(access, refresh or None, datetime.fromtimestamp(expires_at, UTC))
+        return cls(access, refresh or None, datetime.fromtimestamp(expires_at, UTC), account)
 
 
 @attrs.frozen(kw_only=True)

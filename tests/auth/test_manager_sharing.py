@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 
 from smappee_async import RefreshTokenLost, SmappeeError, StoredToken, TokenStoreError
 
-from .support import INVALID_GRANT, LIFE_S, LOST_ANSWER, NO_ANSWER, NOT_SENT, Held, Stage, settle
+from .support import (
+    INVALID_GRANT,
+    LIFE_S,
+    LOST_ANSWER,
+    NO_ANSWER,
+    NOT_SENT,
+    Held,
+    Stage,
+    credentials,
+    only_refresh,
+    settle,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -246,3 +257,20 @@ async def _interleave(seed: int, lossy: bool, troubles: list[Any], failing: tupl
         assert last[0] == last[1]
     for manager in two:
         await manager.aclose()
+
+
+async def test_a_store_that_holds_the_tokens_of_another_account_is_refused_without_a_call(stage: Stage) -> None:
+    """R37."""
+    await stage.manager().access_token()
+    stage.service.posts.clear()
+
+    with pytest.raises(TokenStoreError, match="another account"):
+        await stage.manager(credentials(username="somebody else")).access_token()
+
+    assert stage.service.posts == []
+
+
+async def test_who_has_only_a_refresh_token_takes_what_the_store_holds(stage: Stage) -> None:
+    token = await stage.manager().access_token()
+
+    assert await stage.manager(only_refresh("whatever")).access_token() == token
