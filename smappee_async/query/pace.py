@@ -43,11 +43,12 @@ class Pace:
     def span_ms(self, left_ms: int) -> int:
         """How much of ``left_ms`` milliseconds to ask for next; never less than one, never more than all."""
         span_ms = min(self._guess_ms(left_ms), self._at_most_ms)
-        if self.is_known and span_ms < left_ms:
-            # As many pieces as it takes, all of one length: a short rest would be a request for little.
+        if span_ms * defaults.REST_SHARE >= left_ms:
+            return left_ms  # a little more than planned costs less than a request of its own for the rest
+        if self.is_known:
+            # As many pieces as it takes, all of one length: a short last one would be a request for little.
             span_ms = left_ms / math.ceil(left_ms / span_ms)
-        # A little more than planned costs less than a request of its own for the rest.
-        return left_ms if span_ms * defaults.REST_SHARE >= left_ms else max(1, int(span_ms))
+        return max(1, int(span_ms))
 
     def _guess_ms(self, left_ms: int) -> float:
         if self.target_sessions is None:

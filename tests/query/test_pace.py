@@ -1,0 +1,146 @@
+"""How much to ask for next: towards answers of one size, with few requests where little is."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smappee_async.query.pace import Pace
+
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+YEARS = 5 * 365 * DAY
+TARGET = 2_000
+
+
+def answers(starts: list[int], length_ms: int, target: int = TARGET) -> list[int]:
+    """Sizes of the answers when a park with these session starts is read from end to end."""
+    pace, at_ms, sizes = Pace(target), 0, []
+    while at_ms < length_ms:
+        span_ms = pace.span_ms(length_ms - at_ms)
+        size = bisect_left(starts, at_ms + span_ms) - bisect_left(starts, at_ms)
+        pace.learn(size, span_ms, 0.1)
+        sizes.append(size)
+        at_ms += span_ms
+    assert at_ms == length_ms
+    return sizes
+
+
+def starts_of(per_day: float, days: int, seed: int = 1) -> list[int]:
+    chance, at, starts = random.Random(seed), 0.0, []
+    while (at := at + chance.expovariate(per_day / DAY)) < days * DAY:
+        starts.append(int(at))
+    return starts
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_five_years_of_a_home_charger_take_four_requests_at_most(seed: int) -> None:
+    assert len(answers(starts_of(1, 5 * 365, seed), YEARS)) <= 4
+
+
+@pytest.mark.parametrize(("per_day", "days"), [(30, 1825), (5_000, 60), (20_000, 10)])
+def test_a_dense_park_takes_little_more_than_the_fewest_requests(per_day: int, days: int) -> None:
+    starts = starts_of(per_day, days)
+
+    assert len(answers(starts, days * DAY)) <= 1.25 * -(-len(starts) // TARGET)
+
+
+@pytest.mark.parametrize(("per_day", "days"), [(1, 1825), (30, 1825), (5_000, 60)])
+def test_no_answer_is_twice_as_large_as_aimed_at(per_day: int, days: int) -> None:
+    assert max(answers(starts_of(per_day, days), days * DAY)) <= 2 * TARGET
+
+
+def test_a_month_is_asked_for_at_once() -> None:
+    assert Pace(TARGET).span_ms(31 * DAY) == 31 * DAY
+
+
+def test_a_long_question_begins_with_a_first_look() -> None:
+    assert Pace(TARGET).span_ms(YEARS) == 8 * HOUR
+
+
+def test_nothing_seen_yet_is_no_reason_to_ask_for_everything() -> None:
+    pace = Pace(TARGET)
+    pace.learn(0, 8 * HOUR, 0.1)
+
+    assert pace.span_ms(YEARS) < YEARS / 2
+
+
+def test_a_density_is_known_after_a_quarter_of_a_full_answer() -> None:
+    pace = Pace(TARGET)
+
+    pace.learn(499, DAY, 0.1)
+    before = pace.is_known
+    pace.learn(1, DAY, 0.1)
+
+    assert (before, pace.is_known) == (False, True)
+
+
+def test_a_park_that_grows_denser_is_asked_for_less() -> None:
+    pace = Pace(TARGET)
+    pace.learn(2_000, 20 * DAY, 0.1)
+    before = pace.span_ms(YEARS)
+
+    pace.learn(20_000, 20 * DAY, 0.1)
+
+    assert pace.span_ms(YEARS) < before / 3
+
+
+def test_what_was_too_much_is_asked_for_in_half_the_length_at_most() -> None:
+    pace = Pace(None)
+
+    pace.too_much(10 * DAY)
+
+    assert pace.span_ms(10 * DAY) <= 5 * DAY
+
+
+def test_a_large_answer_that_was_slow_is_asked_for_in_half_the_length() -> None:
+    pace = Pace(TARGET)
+
+    pace.learn(2_000, 20 * DAY, 30.0)
+
+    assert pace.span_ms(YEARS) <= 10 * DAY
+
+
+def test_a_small_answer_that_was_slow_is_not_slow_for_its_length() -> None:
+    pace = Pace(TARGET)
+
+    pace.learn(10, 100 * DAY, 30.0)
+
+    assert pace.span_ms(YEARS) > 100 * DAY
+
+
+def test_a_length_that_was_too_much_once_is_tried_again_after_shorter_ones_were_read() -> None:
+    pace = Pace(TARGET)
+    pace.learn(2_000, 20 * DAY, 0.1)
+    pace.too_much(20 * DAY)
+
+    pace.learn(1_000, 10 * DAY, 0.1)
+
+    assert pace.span_ms(YEARS) > 10 * DAY
+
+
+def test_a_short_rest_is_asked_for_with_the_piece_before_it() -> None:
+    pace = Pace(TARGET)
+    pace.learn(2_000, 20 * DAY, 0.1)
+
+    assert pace.span_ms(24 * DAY) == 24 * DAY
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50_000), st.integers(1, YEARS), st.floats(0, 100)), max_size=20),
+    st.integers(1, YEARS),
+    st.sampled_from([None, 1, 50, 2_000]),
+)
+def test_there_is_always_something_to_ask_for_and_never_more_than_is_left(
+    seen: list[tuple[int, int, float]], left_ms: int, target: int | None
+) -> None:
+    pace = Pace(target)
+    for sessions, span_ms, elapsed_s in seen:
+        pace.learn(sessions, span_ms, elapsed_s)
+        if sessions % 7 == 0:
+            pace.too_much(span_ms)
+
+    assert 1 <= pace.span_ms(left_ms) <= left_ms
