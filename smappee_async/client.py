@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import NoReturn, Self, TypedDict, Unpack
 
 import aiohttp
+import anyio
 
 from smappee_async import defaults
 from smappee_async.auth.credentials import Credentials, TokenProvider
@@ -215,6 +216,7 @@ class SmappeeClient:
             base_url=self._base_url,
             limits=self._limits,
             cap=opened.cap,
+            proving=opened.proving,
             on_event=self._on_event,
             check=opened.check,
             opened=opened.fetchers.add,
@@ -258,6 +260,7 @@ class _Open:
             self._tokens = ProvidedTokens(credentials)
         self.caller = Caller(self._transport, Gate(limits), self._tokens, retry, on_event)
         self.cap = AnswerCap(limits.doubted_from_sessions)
+        self.proving = anyio.Lock()
         self.fetchers: weakref.WeakSet[Fetcher] = weakref.WeakSet()
 
     def check(self) -> None:
@@ -273,10 +276,17 @@ class _Open:
 
     async def aclose(self) -> None:
         """End in the order in which the parts lean on each other; each ends whatever becomes of the others."""
-        for fetcher in tuple(self.fetchers):
+        fetchers = tuple(self.fetchers)
+        for fetcher in fetchers:
             fetcher.stop(ClientClosed("the client was closed while the stream was being read"))
-            await fetcher.aclose()
-        try:
-            await self._tokens.aclose()
-        finally:
-            await self._transport.aclose()
+        # Shielded, so that a renewal may end and be saved where a cancelled anyio scope closes the client. A native
+        # cancellation gets through: then every part is told to end, and only the waiting is cut short.
+        with anyio.CancelScope(shield=True):
+            try:
+                for fetcher in fetchers:
+                    await fetcher.aclose()
+            finally:
+                try:
+                    await self._tokens.aclose()
+                finally:
+                    await self._transport.aclose()

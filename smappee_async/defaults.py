@@ -30,7 +30,7 @@ MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 #: No rate limit is documented, so be modest: eight calls in flight keep a backfill busy and an outage small.
 CONCURRENCY: Final = 8
 #: Records are turned into objects this many at a time, then the event loop gets its turn.
-SLICE_SESSIONS: Final = 500
+SLICE_SESSIONS: Final = 250
 #: Connection pool entries idle longer are closed; below common load balancer idle times, to lose fewer races.
 KEEPALIVE_S: Final = 15.0
 
@@ -93,6 +93,8 @@ TARGET_SESSIONS: Final = 2_000
 DOUBTED_FROM_SESSIONS: Final = 100
 #: The first look at an unknown park in a long question: of a hub with 5,000 sessions a day it brings 1,700.
 PROBE: Final = timedelta(hours=8)
+#: Until a whole day was seen, a park is taken to be this much denser than it looked: by day it is, compared to nights.
+NIGHT_SHARE: Final = 3.0
 #: Up to this, a question is asked at once: a first look would double the requests of the commonest, last month's.
 SHORT_QUESTION: Final = timedelta(days=35)
 #: A density is known once this share of a full answer has been seen.

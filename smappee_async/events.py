@@ -46,6 +46,11 @@ class Event:
 OnEvent = Callable[[Event], None]
 
 
+def is_listening(on_event: OnEvent | None) -> bool:
+    """Whether anybody would hear of an event that is only a detail."""
+    return on_event is not None or _log.isEnabledFor(logging.DEBUG)
+
+
 def tell(on_event: OnEvent | None, event: Event) -> None:
     """Log an event and hand it to the host; a fault in the host's hook is logged, and harms no call."""
     level = logging.WARNING if event.kind in _WARNINGS else logging.DEBUG

@@ -8,9 +8,10 @@ error names its place.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Generic, TypeVar, Union, get_args, get_origin
 
@@ -52,9 +53,28 @@ class RecordReader(Generic[RecordT]):
         self._wire_names = {field.name: str(_wire_name(field)) for field in fields}
         self._known = frozenset(self._wire_names.values())
         self._added = [field.name for field in attrs.fields(record_type) if field.name not in self._wire_names]
-        self._decode = msgspec.json.Decoder(_wire_type(record_type, forbid_unknown_fields=True)).decode
-        self._decode_known = msgspec.json.Decoder(_wire_type(record_type, forbid_unknown_fields=False)).decode
+        self._decode = _list_decoder(_wire_type(record_type, forbid_unknown_fields=True))
+        self._decode_known = _list_decoder(_wire_type(record_type, forbid_unknown_fields=False))
         self._build = _builder(record_type)
+
+    def read_many(self, raws: Sequence[bytes | msgspec.Raw], *added: Any) -> list[RecordT] | None:
+        """Records from the JSON texts of as many objects; ``None`` if one of them needs a closer look.
+
+        :param added: values for the fields that are not on the wire, in their order.
+        """
+        array = b"[%b]" % b",".join(raws)
+        try:
+            return self._build(self._decode(array), *added)
+        except _UNREADABLE:
+            pass  # a key that nobody knew, or a wrong type
+        try:
+            wires, wholes = self._decode_known(array), msgspec.json.decode(array)
+        except _UNREADABLE:
+            return None
+        return [
+            self._build((wire,), *added, extra=_extra(whole, self._known))[0]
+            for wire, whole in zip(wires, wholes, strict=True)
+        ]
 
     def read(self, raw: bytes | msgspec.Raw, *added: Any) -> RecordT:
         """One record from the JSON text of one object.
@@ -62,28 +82,15 @@ class RecordReader(Generic[RecordT]):
         :param added: values for the fields that are not on the wire, in their order.
         :raises ResponseDecodeError: it is not such a record; says where and what was expected, never what stood there.
         """
-        try:
-            return self._build(self._decode(raw), *added)
-        except _UNREADABLE:
-            pass  # a key that nobody knew, or a wrong type
-        record = self._read_with_extra(raw, *added)
-        if record is not None:
-            return record
+        records = self.read_many((raw,), *added)
+        if records is not None and len(records) == 1:
+            return records[0]
         record = self._read_closely(raw)
         return _evolve(record, dict(zip(self._added, added, strict=False))) if added else record
 
-    def _read_with_extra(self, raw: bytes | msgspec.Raw, *added: Any) -> RecordT | None:
-        """The record with the keys that nobody knew, if nothing else is odd about it."""
-        try:
-            wire = self._decode_known(raw)
-            whole = msgspec.json.decode(raw)
-        except _UNREADABLE:
-            return None
-        return self._build(wire, *added, extra=_extra(whole, self._known))
-
     def _read_closely(self, raw: bytes | msgspec.Raw) -> RecordT:
         try:
-            return _CONVERTER.structure(msgspec.json.decode(raw), self._type)
+            return _converter().structure(msgspec.json.decode(raw), self._type)
         except (ClassValidationError, IterableValidationError, _Mismatch) as error:
             path, reason = next(self._mismatches(error, "$"))
         except RecursionError:
@@ -166,8 +173,12 @@ def _wire_type(record_type: type, *, forbid_unknown_fields: bool) -> type[msgspe
     )
 
 
-def _builder(record_type: type[RecordT]) -> Callable[..., RecordT]:
-    """What makes a record of a decoded wire value, and of the values that the client adds; written out as code.
+def _list_decoder(wire_type: type[msgspec.Struct]) -> Callable[[bytes], list[Any]]:
+    return msgspec.json.Decoder(list[wire_type]).decode  # type: ignore[valid-type]  # made at run time
+
+
+def _builder(record_type: type[RecordT]) -> Callable[..., list[RecordT]]:
+    """What makes records of decoded wire values, and of the values that the client adds; written out as code.
 
     The ``__init__`` of a frozen class sets each attribute through ``object.__setattr__``, which costs five times what
     decoding did. So the attributes are set on a plain class of the same layout, and the object then becomes the record.
@@ -175,7 +186,7 @@ def _builder(record_type: type[RecordT]) -> Callable[..., RecordT]:
     plain: Any = type(f"Plain{record_type.__name__}", (), {"__slots__": record_type.__slots__})  # type: ignore[attr-defined]
     on_wire = {field.name for field in _wire_fields(record_type)}
     names: dict[str, Any] = {"new": object.__new__, "plain": plain, "record_type": record_type}
-    parameters, lines = ["wire"], ["record = new(plain)"]
+    parameters, lines = ["wires"], ["record = new(plain)"]
     for field in attrs.fields(record_type):
         if field.name not in on_wire:
             names[f"default_{field.name}"] = field.default
@@ -186,10 +197,11 @@ def _builder(record_type: type[RecordT]) -> Callable[..., RecordT]:
             lines.append(f"record.{field.name} = number if number.__class__ is str else str(number)")
         else:
             lines.append(f"record.{field.name} = wire.{field.name}")
-    lines += ["record.__class__ = record_type", "return record"]
-    code = f"def build({', '.join(parameters)}):\n    " + "\n    ".join(lines)
+    lines += ["record.__class__ = record_type", "add(record)"]
+    head = f"def build({', '.join(parameters)}):\n    records = []\n    add = records.append\n    for wire in wires:"
+    code = "\n        ".join([head, *lines]) + "\n    return records"
     exec(code, names)  # noqa: S102 - nothing in it comes from outside: the names are those of the class above
-    build: Callable[..., RecordT] = names["build"]
+    build: Callable[..., list[RecordT]] = names["build"]
     return build
 
 
@@ -293,8 +305,12 @@ def _structure_numbers(value: Any, _: Any) -> tuple[Number, ...]:
     return tuple(_structure_number(item, None) for item in value)
 
 
-def _make_converter() -> cattrs.Converter:
-    """A converter that coerces nothing: cattrs as it comes turns true into 1, null into 'None', a text into a list."""
+@functools.cache
+def _converter() -> cattrs.Converter:
+    """A converter that coerces nothing: cattrs as it comes turns true into 1, null into 'None', a text into a list.
+
+    Made when a record first needs a closer look, which most programs never see.
+    """
     converter = cattrs.Converter(detailed_validation=True)
     for bare, hook in (
         (int, _structure_int),
@@ -326,8 +342,6 @@ def _make_converter() -> cattrs.Converter:
 def _is(bare: Any) -> Callable[[Any], bool]:
     return lambda annotation: bool(annotation == bare)
 
-
-_CONVERTER: Final = _make_converter()
 
 SESSION_READER: Final = RecordReader(ChargingSession)
 SERVICE_LOCATION_READER: Final = RecordReader(ServiceLocation)

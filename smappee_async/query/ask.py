@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Final
 
+import anyio
 import attrs
 import msgspec
 
@@ -43,6 +45,7 @@ class Asker:
     """Makes the calls that answer for a piece.
 
     :param cap: what is known of a limit on the sessions in one answer.
+    :param proving: held while an answer is proven whole.
     :param deadline_at: loop time at which every call ends; ``None`` for no such time.
     """
 
@@ -52,12 +55,14 @@ class Asker:
         base_url: str,
         state: SessionState,
         cap: AnswerCap,
+        proving: anyio.Lock,
         tally: Tally,
         deadline_at: float | None,
     ) -> None:
         self._caller = caller
         self._base_url = base_url
         self._cap = cap
+        self._proving = proving
         self._queries = _QUERIES[state]
         self._tally = tally
         self._deadline_at = deadline_at
@@ -77,33 +82,49 @@ class Asker:
             self._tally.add(tally)
         return Asked(answers, tally.slowest_s)
 
-    async def _records(
-        self, target: Target, time_range: TimeRange, *, active: bool, tally: Tally, part_of: int | None = None
-    ) -> list[msgspec.Raw]:
-        """The records of one range, proven whole where there is doubt.
-
-        :param part_of: this asks for a part of an answer with so many sessions; a smaller one needs no proof itself.
-        """
-        request = self._request(target, time_range, active=active)
-        records = await self._caller.call(request, read_sessions, deadline_at=self._deadline_at, tally=tally)
-        count = len(records)
-        if not self._cap.doubts(count) or (part_of is not None and count < part_of):
+    async def _records(self, target: Target, time_range: TimeRange, *, active: bool, tally: Tally) -> list[msgspec.Raw]:
+        """The records of one range, proven whole where there is doubt."""
+        records = await self._call(target, time_range, active=active, tally=tally)
+        if not self._cap.doubts(len(records)):
             return records
+        # One proof at a time: it may settle the doubt about the others.
+        async with self._proving if self._cap.found is None else nullcontext():
+            if not self._cap.doubts(len(records)):
+                return records
+            return await self._in_parts(target, time_range, records, active=active, tally=tally)
+
+    async def _in_parts(
+        self,
+        target: Target,
+        time_range: TimeRange,
+        records: list[msgspec.Raw],
+        *,
+        active: bool,
+        tally: Tally,
+        is_part: bool = False,
+    ) -> list[msgspec.Raw]:
+        """The records of a range whose answer may have been cut off, by asking again in two parts."""
         parts = cut_in_two(time_range, records)
         if parts is None:
             # A part that is as large as the whole was, beside another that is not empty: that cannot be all of it.
-            if count != self._cap.found and part_of is None:
+            if len(records) != self._cap.found and not is_part:
                 return records
             raise ResponseDecodeError(
-                f"the service stops at {count} sessions, and as many started at one instant", facts=request.facts
+                f"the service stops at {len(records)} sessions, and as many started at one instant",
+                facts=self._request(target, time_range, active=active).facts,
             )
-        again = [
-            record
-            for part in parts
-            for record in await self._records(target, part, active=active, tally=tally, part_of=count)
-        ]
-        self._cap.learn(count, len(again))
+        again: list[msgspec.Raw] = []
+        for part in parts:
+            found = await self._call(target, part, active=active, tally=tally)
+            if len(found) >= len(records):
+                found = await self._in_parts(target, part, found, active=active, tally=tally, is_part=True)
+            again += found
+        self._cap.learn(len(records), len(again))
         return again
+
+    async def _call(self, target: Target, time_range: TimeRange, *, active: bool, tally: Tally) -> list[msgspec.Raw]:
+        request = self._request(target, time_range, active=active)
+        return await self._caller.call(request, read_sessions, deadline_at=self._deadline_at, tally=tally)
 
     def _request(self, target: Target, time_range: TimeRange, *, active: bool) -> Request:
         if target.serial_number is not None:

@@ -11,6 +11,7 @@ import attrs
 from smappee_async import defaults
 
 _MS: Final = timedelta(milliseconds=1)
+_DAY_MS: Final = timedelta(days=1) // _MS
 _PROBE_MS: Final = defaults.PROBE // _MS
 _SHORT_QUESTION_MS: Final = defaults.SHORT_QUESTION // _MS
 _SHORTEST_MS: Final = defaults.SHORTEST_PIECE // _MS
@@ -27,6 +28,8 @@ class Pace:
     _sessions: float = 0.0
     _span_ms: float = 0.0
     """Sessions seen, and the time that they were seen in; the older count less."""
+    _looked_at_ms: int = 0
+    """The same time, of which nothing fades."""
     _at_most_ms: float = math.inf
     """Longer stretches than this were too much for the service or for us."""
 
@@ -57,6 +60,8 @@ class Pace:
             return left_ms if left_ms <= _SHORT_QUESTION_MS else _PROBE_MS
         # The fewer were seen, the more there may be: two standard deviations above, for counts as in a Poisson process.
         likely = self._sessions if self.is_known else self._sessions + 2 * math.sqrt(self._sessions) + 3
+        if self._looked_at_ms < _DAY_MS:
+            likely *= defaults.NIGHT_SHARE  # a part of a day may have been the quiet part
         return self.target_sessions * self._span_ms / likely
 
     def learn(self, sessions: int, span_ms: int, elapsed_s: float) -> None:
@@ -69,6 +74,7 @@ class Pace:
         fade = defaults.FADE if self.is_known else 1.0
         self._sessions = self._sessions * fade + sessions
         self._span_ms = self._span_ms * fade + span_ms
+        self._looked_at_ms += span_ms
         if slow:
             self._at_most_ms = max(span_ms / 2, _SHORTEST_MS)
         elif span_ms >= self._at_most_ms:

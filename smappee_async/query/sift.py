@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 import attrs
 import msgspec
 
-from smappee_async.defaults import SLICE_SESSIONS
+from smappee_async.defaults import LATEST_MS, SLICE_SESSIONS
 from smappee_async.errors import CallFacts, ResponseDecodeError
 from smappee_async.models import OPEN_STATUSES, ChargingSession, InvalidRecord, SessionState, SessionStatus
 from smappee_async.protocol.converter import SESSION_READER
 from smappee_async.query.plan import Piece
 from smappee_async.query.question import OnInvalid
 
-_KNOWN_STATUSES = frozenset(SessionStatus)
 _STOPPED = SessionStatus.STOPPED
 
 
@@ -72,38 +71,55 @@ def _sift_slice(
     on_invalid: OnInvalid,
     on_unknown_status: Callable[[str], None],
 ) -> list[ChargingSession]:
-    # The loop that every session goes through: locals and plain comparisons on purpose.
-    read, park = SESSION_READER.read, piece.target.service_location_id
-    start_ms, end_ms = piece.time_range.start_ms, piece.time_range.end_ms
+    raws = answer[first : first + SLICE_SESSIONS]
+    sessions = SESSION_READER.read_many(raws, piece.target.service_location_id)
+    if sessions is None:
+        sessions = _read_singly(piece, raws, first, account, on_invalid)
+    else:
+        account.received += len(raws)
+    start_ms = piece.time_range.start_ms
+    end_ms = piece.time_range.end_ms or LATEST_MS
     only_completed, only_active = state == "completed", state == "active"
     kept: list[ChargingSession] = []
-    for index in range(first, min(first + SLICE_SESSIONS, len(answer))):
-        account.received += 1
-        try:
-            session = read(answer[index], park)
-        except ResponseDecodeError as error:
-            _report(error, piece, index, answer[index], account)
-            if on_invalid == "raise":
-                account.kept += len(kept)  # looked at, though never handed over
-                raise
-            continue
-        started_ms, status = session.from_ms, session.status
-        if started_ms < start_ms or (end_ms is not None and started_ms >= end_ms):
+    for session in sessions:  # every session goes through here: plain comparisons, the likely ones first
+        status = session.status
+        if not start_ms <= session.from_ms < end_ms:
             account.filtered += 1  # the piece that it belongs to has it
         elif session.id in seen:
             account.duplicates += 1
-        elif (only_completed and session.to_ms is None and status in OPEN_STATUSES) or (
-            only_active and session.to_ms is not None and status == _STOPPED
-        ):
+        elif status is _STOPPED:
+            if only_active and session.to_ms is not None:
+                account.filtered += 1
+                continue
+            seen.add(session.id)
+            kept.append(session)
+        elif only_completed and session.to_ms is None and status in OPEN_STATUSES:
             account.filtered += 1
         else:
             seen.add(session.id)
             kept.append(session)
-            if status not in _KNOWN_STATUSES:
+            if not status.is_known:
                 if status not in account.unknown_statuses:
                     on_unknown_status(status)
                 account.unknown_statuses[status] = account.unknown_statuses.get(status, 0) + 1
     return kept
+
+
+def _read_singly(
+    piece: Piece, raws: Sequence[msgspec.Raw], first: int, account: Account, on_invalid: OnInvalid
+) -> list[ChargingSession]:
+    """The records of a slice of which at least one is odd."""
+    sessions = []
+    for index, raw in enumerate(raws, first):
+        try:
+            sessions.append(SESSION_READER.read(raw, piece.target.service_location_id))
+        except ResponseDecodeError as error:
+            _report(error, piece, index, raw, account)
+            if on_invalid == "raise":
+                account.received += 1  # the others of the slice are neither handed over nor left out
+                raise
+    account.received += len(raws)
+    return sessions
 
 
 def _report(error: ResponseDecodeError, piece: Piece, index: int, raw: msgspec.Raw, account: Account) -> None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from types import TracebackType
 from typing import Self
 
+import anyio
 import attrs
 
 from smappee_async.errors import SmappeeError
@@ -46,6 +47,7 @@ class Service:
     base_url: str
     limits: Limits
     cap: AnswerCap
+    proving: anyio.Lock
     on_event: OnEvent | None
     check: Callable[[], None]
     opened: Callable[[Fetcher], None]
@@ -280,7 +282,9 @@ class _Reader:
         service.check()
         now_s = asyncio.get_running_loop().time()
         deadline_at = None if question.deadline is None else now_s + question.deadline.total_seconds()
-        asker = Asker(service.caller, service.base_url, question.state, service.cap, self._tally, deadline_at)
+        asker = Asker(
+            service.caller, service.base_url, question.state, service.cap, service.proving, self._tally, deadline_at
+        )
         in_order = question.order == "start"
         concurrency = service.limits.concurrency
         plan = Plan(

@@ -19,7 +19,7 @@ from smappee_async.errors import (
     RequestError,
     SmappeeError,
 )
-from smappee_async.events import Event, OnEvent, tell
+from smappee_async.events import Event, EventKind, OnEvent, is_listening, tell
 from smappee_async.limits import RetryPolicy
 from smappee_async.protocol.requests import Request
 from smappee_async.protocol.responses import Answer
@@ -157,7 +157,6 @@ class Caller:
     ) -> ResultT | RequestError:
         """Send once; an error is returned, so that no frame that saw the answer is part of its traceback."""
         effort.requests += 1
-        facts = attrs.evolve(request.facts, attempts=effort.requests)
         began_at = self._clock()
         try:
             answer = await self._transport.send(request, token)
@@ -166,12 +165,19 @@ class Caller:
         except RequestError as error:
             # Any definite answer, a 404 too, shows that the service is up.
             self._gate.failed() if is_passing(error) else self._gate.answered()
-            tell(self._on_event, Event(kind="failed", facts=facts, detail=error.reason))
+            self._tell("failed", request, effort, detail=error.reason)
             return error.with_traceback(None)
         self._gate.answered()
         effort.slowest_s = max(effort.slowest_s, self._clock() - began_at)
-        tell(self._on_event, Event(kind="answered", facts=attrs.evolve(facts, status=answer.status)))
+        self._tell("answered", request, effort, status=answer.status)
         return result
+
+    def _tell(
+        self, kind: EventKind, request: Request, effort: Tally, *, detail: str = "", status: int | None = None
+    ) -> None:
+        if is_listening(self._on_event):
+            facts = attrs.evolve(request.facts, attempts=effort.requests, status=status)
+            tell(self._on_event, Event(kind=kind, facts=facts, detail=detail))
 
     def _with_patience(self, error: RequestError) -> Again | None:
         """With patience, an outage is waited out: everybody pauses, and one probe asks now and then."""

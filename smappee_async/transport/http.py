@@ -120,6 +120,8 @@ class HttpTransport:
         limit = self._limits.max_body_bytes
         if response.content_length is not None and response.content_length > limit:
             return None
+        if response.content_length is not None and "Content-Encoding" not in response.headers:
+            return await response.read()
         pieces: list[bytes] = []
         size = 0
         async for piece in response.content.iter_chunked(_READ_SIZE):
