@@ -14,7 +14,7 @@ from smappee_async.errors import ResponseDecodeError
 from smappee_async.models import SessionState
 from smappee_async.protocol.requests import Request, park_sessions, station_sessions
 from smappee_async.protocol.responses import read_sessions
-from smappee_async.query.cap import AnswerCap, cut_in_two
+from smappee_async.query.cap import AnswerCap, cut_in_two, distinct
 from smappee_async.query.plan import Piece, Target
 from smappee_async.timerange import TimeRange
 from smappee_async.transport.call import Caller, Tally
@@ -119,7 +119,7 @@ class Asker:
             if len(found) >= len(records):
                 found = await self._in_parts(target, part, found, active=active, tally=tally, is_part=True)
             again += found
-        self._cap.learn(len(records), len(again))
+        self._cap.learn(len(records), is_whole=distinct(again) <= distinct(records))
         return again
 
     async def _call(self, target: Target, time_range: TimeRange, *, active: bool, tally: Tally) -> list[msgspec.Raw]:

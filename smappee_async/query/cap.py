@@ -36,12 +36,12 @@ class AnswerCap:
             return sessions >= self.found
         return sessions > self._proven
 
-    def learn(self, sessions: int, in_parts: int) -> None:
-        """An answer was asked again in parts, and so many came."""
-        if in_parts > sessions:
-            self.found = sessions if self.found is None else min(self.found, sessions)
+    def learn(self, records: int, *, is_whole: bool) -> None:
+        """An answer with so many records was asked again in parts, which held as many sessions, or more."""
+        if not is_whole:
+            self.found = records if self.found is None else min(self.found, records)
         elif self.found is None:
-            self._proven = max(self._proven, sessions)
+            self._proven = max(self._proven, records)
 
 
 _SAMPLE: Final = 100
@@ -51,7 +51,24 @@ class _Start(msgspec.Struct):
     start_ms: int = msgspec.field(name="from")
 
 
+class _Identity(msgspec.Struct):
+    id: int | str
+
+
 _START = msgspec.json.Decoder(_Start)
+_IDENTITY = msgspec.json.Decoder(_Identity)
+
+
+def distinct(records: Sequence[msgspec.Raw]) -> int:
+    """How many sessions records are about: a service that says things twice does not hold back."""
+    return len({_identity(record) for record in records})
+
+
+def _identity(record: msgspec.Raw) -> int | str | bytes:
+    try:
+        return _IDENTITY.decode(record).id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return bytes(record)
 
 
 def cut_in_two(time_range: TimeRange, records: Sequence[msgspec.Raw]) -> tuple[TimeRange, TimeRange] | None:

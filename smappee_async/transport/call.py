@@ -94,6 +94,7 @@ class Caller:
             error.with_facts(attrs.evolve(request.facts, attempts=effort.requests or None, elapsed_s=elapsed_s))
             raise
         finally:
+            effort.retries = max(0, effort.requests - 1)
             if tally is not None:
                 tally.add(effort)
 
@@ -138,7 +139,6 @@ class Caller:
                     )
                 rejected = token
                 attempts -= 1  # renewing is not failing: the call still has all its attempts
-                effort.retries += 1
                 continue
             again = next_attempt(outcome, attempts, self._policy, random.random())
             if again is not None and not self._budget.take(again.cost):
@@ -149,7 +149,6 @@ class Caller:
             if again is None:
                 raise outcome
             last_cost = again.cost
-            effort.retries += 1
             await self._wait(again, outcome, request)
 
     async def _attempt(

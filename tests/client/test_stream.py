@@ -682,3 +682,24 @@ async def test_more_sessions_at_one_instant_than_the_service_gives_are_an_error(
 
     with pytest.raises(ResponseDecodeError, match="stops at 150 sessions"):
         await client.sessions(1004, MARCH).collect()
+
+
+async def test_an_answer_that_says_things_twice_is_not_taken_for_a_limit(cloud_of: StartCloud) -> None:
+    cloud = await cloud_of(Park.hub(1003, sessions_per_day=20), faults=[Fault("duplicate_records", skip=2, times=1)])
+    client = await cloud.connect()
+
+    await client.sessions(1003, YEAR).collect()
+    cloud.sim.reset_log()
+    await client.sessions(1003, YEAR).collect()
+
+    assert cloud.sim.hits() <= 10
+
+
+async def test_trouble_with_the_token_is_no_request_that_was_sent_again(cloud: Cloud) -> None:
+    cloud.sim.add_fault(Fault("status", route="token", status=503, retry_after="0", times=2))
+    client = await cloud.connect()
+    stream = client.sessions(1001, MARCH)
+
+    await stream.collect()
+
+    assert (stream.stats.retries, stream.stats.requests) == (0, cloud.sim.hits("park_sessions"))

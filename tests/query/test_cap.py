@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smappee_async.query.cap import AnswerCap, cut_in_two
+from smappee_async.query.cap import AnswerCap, cut_in_two, distinct
 from smappee_async.timerange import TimeRange
 
 START = 1_767_225_600_000
@@ -30,23 +30,22 @@ def test_the_first_large_answer_is_doubted() -> None:
 
 def test_an_answer_as_large_as_one_that_was_whole_is_believed() -> None:
     cap = AnswerCap(100)
-    cap.learn(500, 500)
+    cap.learn(500, is_whole=True)
 
     assert [cap.doubts(size) for size in (499, 500, 501)] == [False, False, True]
 
 
 def test_once_a_limit_is_found_only_answers_of_that_size_are_doubted() -> None:
     cap = AnswerCap(100)
-    cap.learn(500, 501)
+    cap.learn(500, is_whole=False)
 
     assert [cap.doubts(size) for size in (499, 500)] == [False, True]
 
 
-def test_parts_that_hold_fewer_are_no_limit() -> None:
-    cap = AnswerCap(100)
-    cap.learn(500, 499)
+def test_records_of_one_session_count_once() -> None:
+    bodies = [b'{"id":1}', b'{"id":2}', b'{"id":1,"x":0}', b"no JSON", b"no JSON", b'{"x":1}']
 
-    assert cap.found is None
+    assert distinct([msgspec.Raw(body) for body in bodies]) == 4
 
 
 def test_without_a_threshold_everything_is_believed() -> None:
