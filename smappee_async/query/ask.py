@@ -119,7 +119,9 @@ class Asker:
             if len(found) >= len(records):
                 found = await self._in_parts(target, part, found, active=active, tally=tally, is_part=True)
             again += found
-        self._cap.learn(len(records), is_whole=distinct(again) <= distinct(records))
+        # Counting sessions takes a while; where the parts hold no more records, there is nothing to count.
+        is_whole = len(again) <= len(records) or distinct(again) <= distinct(records)
+        self._cap.learn(len(records), is_whole=is_whole)
         return again
 
     async def _call(self, target: Target, time_range: TimeRange, *, active: bool, tally: Tally) -> list[msgspec.Raw]:

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 import attrs
 
-from smappee_async.defaults import PROBE_INTERVAL_S
+from smappee_async.defaults import LARGE_BODY_BYTES, PROBE_INTERVAL_S
 from smappee_async.errors import (
     ApiError,
     AuthenticationError,
@@ -160,6 +160,8 @@ class Caller:
         try:
             answer = await self._transport.send(request, token)
             effort.bytes += len(answer.body)
+            if len(answer.body) > LARGE_BODY_BYTES:
+                await asyncio.sleep(0)  # reading it and splitting it are two turns of the event loop, not one
             result = read(answer)
         except RequestError as error:
             # Any definite answer, a 404 too, shows that the service is up.

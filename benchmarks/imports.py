@@ -1,0 +1,80 @@
+"""What ``import smappee_async`` costs, beside importing what it is made of, each in a fresh interpreter."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import msgspec
+
+from benchmarks.result import Goal, Row
+from benchmarks.scale import Scale
+
+_OURS: Final = "from smappee_async import SmappeeClient"
+_PARTS: Final = {
+    "aiohttp, attrs, cattrs, anyio, orjson": "import aiohttp, attrs, cattrs, anyio, orjson",
+    "aiohttp, attrs, cattrs, anyio, msgspec, aiolimiter": "import aiohttp, attrs, cattrs, anyio, msgspec, aiolimiter",
+}
+_GOAL: Final = Goal(at_most=1.1)
+#: Rooms of the package, and what extras bring, that the client has no business with.
+_NOT_WANTED: Final = (
+    "smappee_async.cli",
+    "smappee_async.simulator",
+    "smappee_async.testing",
+    "smappee_async.auth.stores.redis",
+    "typer",
+    "rich",
+    "filelock",
+    "redis",
+    "uvloop",
+)
+_PROGRAM: Final = """
+import sys, time
+began_at = time.process_time()
+{statement}
+took_s = time.process_time() - began_at
+print("[", took_s, ",", "[", ",".join('"' + name + '"' for name in sys.modules), "]]")
+"""
+
+
+def run(scale: Scale) -> list[Row]:
+    """The rows of the table."""
+    statements = {"ours": _OURS, **_PARTS}
+    took_s: dict[str, list[float]] = {name: [] for name in statements}
+    modules: Sequence[str] = ()
+    with TemporaryDirectory() as cache:
+        for number in range(scale.of(15, quick=1) + 1):  # the first round compiles, and does not count
+            for name, statement in statements.items():
+                seconds, loaded = _import(statement, cache)
+                if name == "ours":
+                    modules = loaded
+                if number:
+                    took_s[name].append(seconds)
+    not_wanted = [name for name in modules if name in _NOT_WANTED]
+    return [
+        Row.of("import, CPU", (seconds * 1e3 for seconds in took_s["ours"]), "ms"),
+        *(
+            Row.of(f"import ÷ {name}", map(float.__truediv__, took_s["ours"], took_s[name]), goal=_GOAL)
+            for name in _PARTS
+        ),
+        Row("modules that it should not bring", len(not_wanted), "", goal=Goal(at_most=0)),
+    ]
+
+
+def _import(statement: str, cache: str) -> tuple[float, list[str]]:
+    """CPU seconds of an import, and the modules that are there after it.
+
+    :param cache: where everybody's compiled modules are kept, whatever the environment says, so that all are compiled.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM.format(statement=statement)],
+        env=environment | {"PYTHONPYCACHEPREFIX": cache},
+        capture_output=True,
+        check=True,
+    )
+    return msgspec.json.decode(done.stdout, type=tuple[float, list[str]])

@@ -1,0 +1,97 @@
+"""The planner at work without a network: so many workers, and a service that takes its time, in virtual time."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+import attrs
+
+from benchmarks.demand import Demand
+from smappee_async import TimeRange
+from smappee_async.query.plan import Piece, Plan, Target
+
+WORKERS: Final = 8
+ANSWER_S: Final = 0.02
+_QUARTER: Final = timedelta(minutes=15)
+
+
+@attrs.define
+class Asked:
+    """What the requests came to.
+
+    :param requests: how many, all parks together.
+    :param largest: sessions in the largest answer.
+    :param wall_s: how long it all took, in virtual time.
+    :param by_park: how many requests each park took.
+    """
+
+    requests: int = 0
+    largest: int = 0
+    wall_s: float = 0.0
+    by_park: dict[int, int] = attrs.field(factory=dict)
+
+
+def adaptive(demands: Mapping[int, Demand], asked: TimeRange, target_sessions: int) -> Asked:
+    """As the client does it: the planner says what to ask, and is told what came."""
+    assert asked.end_ms is not None
+    stretches = {Target(park): [asked] for park in demands}
+    plan = Plan(stretches, target_sessions=target_sessions, now_ms=asked.end_ms)
+    found = Asked(by_park=dict.fromkeys(demands, 0))
+    under_way: list[tuple[float, int, Piece]] = []
+    now_s = 0.0
+    while True:
+        while len(under_way) < WORKERS and (piece := plan.next()) is not None:
+            found.requests += 1
+            heapq.heappush(under_way, (now_s + ANSWER_S, found.requests, piece))
+        if not under_way:
+            break
+        now_s, _, piece = heapq.heappop(under_way)
+        park, end_ms = piece.target.service_location_id, piece.time_range.end_ms
+        assert park is not None
+        assert end_ms is not None
+        sessions = demands[park].count(piece.time_range.start_ms, end_ms)
+        found.by_park[park] += 1
+        found.largest = max(found.largest, sessions)
+        plan.read(piece, sessions=sessions, elapsed_s=ANSWER_S)
+        plan.give_back(piece)
+    assert plan.is_done
+    found.wall_s = now_s
+    return found
+
+
+def fixed(demands: Mapping[int, Demand], asked: TimeRange, step: timedelta) -> Asked:
+    """The same range cut for every park alike."""
+    edges = [piece.start_ms for piece in asked.split(step)]
+    assert asked.end_ms is not None
+    requests = len(edges) * len(demands)
+    ends = [*edges[1:], asked.end_ms]
+    largest = max(demand.count(*piece) for demand in demands.values() for piece in zip(edges, ends, strict=True))
+    return Asked(
+        requests=requests,
+        largest=largest,
+        wall_s=math.ceil(requests / WORKERS) * ANSWER_S,
+        by_park=dict.fromkeys(demands, len(edges)),
+    )
+
+
+def least_requests(demands: Mapping[int, Demand], asked: TimeRange, target_sessions: int) -> int:
+    """The fewest that answers of the target's size can do with."""
+    assert asked.end_ms is not None
+    sessions = (demand.count(asked.start_ms, asked.end_ms) for demand in demands.values())
+    return sum(max(1, math.ceil(count / target_sessions)) for count in sessions)
+
+
+def longest_step(demand: Demand, asked: TimeRange, at_most: int) -> timedelta:
+    """About the longest step of whole quarters of an hour that never brings more than so many sessions."""
+    fits, too_long = 1, 4 * 24 * 31
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if fixed({0: demand}, asked, middle * _QUARTER).largest <= at_most:
+            fits = middle
+        else:
+            too_long = middle
+    return fits * _QUARTER
