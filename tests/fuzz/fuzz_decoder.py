@@ -1,0 +1,144 @@
+"""Arbitrary bytes as answers: only records, outcomes or a ``SmappeeError`` may come out, and nothing in them is odd.
+
+The first byte chooses what the rest is taken for, the second the status. For long runs, with atheris (not for Windows)::
+
+    python3 -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris .
+    mkdir -p /tmp/found && cp tests/fuzz/corpus/* /tmp/found
+    /tmp/fuzz/bin/python tests/fuzz/fuzz_decoder.py /tmp/found -max_total_time=3600 -max_len=4096 -rss_limit_mb=1024
+
+A crash leaves the bytes that made it; ``python tests/fuzz/fuzz_decoder.py crash-...`` repeats it. The suite runs the
+seeds, and hypothesis, through the same check.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from smappee_async.errors import SmappeeError
+from smappee_async.models import ChargingSession, ServiceLocation, ServiceLocationInfo
+from smappee_async.protocol.converter import SESSION_READER
+from smappee_async.protocol.responses import (
+    Answer,
+    Granted,
+    NotNow,
+    Refused,
+    Unclear,
+    read_service_location_info,
+    read_service_locations,
+    read_sessions,
+    read_token,
+    retry_after_s,
+)
+from smappee_async.query.cap import cut_in_two
+from smappee_async.timerange import TimeRange
+
+STATUSES = (200, 200, 200, 200, 204, 400, 401, 403, 404, 429, 500, 503, 307, 299)
+_ALWAYS = TimeRange.from_ms(946_684_800_000, 4_000_000_000_000)
+
+
+def check(data: bytes) -> None:
+    """One input; an assertion or any exception is a finding."""
+    if len(data) < 2:
+        return
+    status = STATUSES[data[1] % len(STATUSES)]
+    try:
+        _KINDS[data[0] % len(_KINDS)](Answer(status=status, body=data[2:]))
+    except SmappeeError as error:
+        # What an error says of the bytes must be printable, whatever they were.
+        str(error).encode()
+
+
+def _sessions(answer: Answer) -> None:
+    records = read_sessions(answer)
+    assert answer.status in (200, 204)
+    cut_in_two(_ALWAYS, records)
+    for raw in records:
+        try:
+            session = SESSION_READER.read(raw, 1001)
+        except SmappeeError as error:
+            str(error).encode()
+        else:
+            _is_sound(session)
+
+
+def _record(answer: Answer) -> None:
+    _is_sound(SESSION_READER.read(answer.body, 1001))
+
+
+def _locations(answer: Answer) -> None:
+    for location in read_service_locations(answer):
+        assert type(location) is ServiceLocation
+        assert type(location.id) is int
+
+
+def _info(answer: Answer) -> None:
+    info = read_service_location_info(answer)
+    assert type(info) is ServiceLocationInfo
+    for value in (info.latitude, info.longitude, info.electricity_cost):
+        assert value is None or (type(value) is float and math.isfinite(value))
+
+
+def _token(answer: Answer) -> None:
+    outcome = read_token(answer)
+    assert type(outcome) in (Granted, Refused, NotNow, Unclear)
+    repr(outcome).encode()
+    if isinstance(outcome, Granted):
+        assert answer.status == 200
+        assert 0 < outcome.expires_in_s <= 30 * 86400
+        # It goes into a header, and must not be able to end it.
+        assert outcome.access_token.reveal().isprintable()
+        assert outcome.access_token.reveal().isascii()
+
+
+def _retry_after(answer: Answer) -> None:
+    text = answer.body.decode("latin-1")
+    wait, _, date = text.partition("\n")
+    seconds = retry_after_s({"retry-after": wait, "date": date})
+    assert seconds is None or (math.isfinite(seconds) and seconds > 0)
+
+
+def _is_sound(session: ChargingSession) -> None:
+    """Of the types that its class says, which JSON libraries and coercing converters do not see to."""
+    assert type(session) is ChargingSession
+    for name in ("id", "from_ms"):
+        assert type(getattr(session, name)) is int
+    for field in attrs.fields(ChargingSession):
+        value = getattr(session, field.name)
+        if isinstance(value, float):
+            assert math.isfinite(value), field.name
+        if isinstance(value, bool):
+            assert field.name in ("suspended_by_user", "external_control"), field.name
+    assert type(session.started_at) is datetime
+    assert session.rfid is None or isinstance(session.rfid, str)
+    assert session.energy_kwh is None or session.energy_kwh.is_finite()
+    hash(session)
+    repr(session).encode(errors="surrogatepass")
+    assert session.elapsed is None or session.ended_at is not None
+
+
+_KINDS: tuple[Callable[[Answer], None], ...] = (_sessions, _record, _locations, _info, _token, _retry_after)
+
+
+def main() -> None:
+    """Fuzz, or repeat one input."""
+    atheris: Any = importlib.import_module("atheris")  # only for long runs
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "smappee_async"]:
+        del sys.modules[name]
+    # Again, this file and the package with it, so that atheris sees which branches an input takes.
+    with atheris.instrument_imports(include=["smappee_async"]):
+        harness = importlib.import_module(Path(__file__).stem)
+    atheris.Setup(sys.argv, harness.check)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
