@@ -78,7 +78,7 @@ def store_of(kind: StoreKind, place: str) -> FileTokenStore | RedisTokenStore:
 def work(orders: Orders, counts: Array[c_int64], over: Array[c_int64]) -> None:
     """Be one of the processes, until told that it is over. Runs in a process that was forked for it."""
     if orders.kind == "redis":
-        vars(defaults).update(TOKEN_TIMEOUT_S=_TOKEN_TIMEOUT_S)  # inside the shorter lease
+        vars(defaults).update(TOKEN_TIMEOUT_S=_TOKEN_TIMEOUT_S)  # inside the shorter lease  # pyright: ignore[reportAttributeAccessIssue] - a module of Python has a plain dict
     asyncio.run(_Worker(orders, counts, over).run())
 
 

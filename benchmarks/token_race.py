@@ -104,7 +104,7 @@ class Crew:
     async def fill(self, slot: int, point: Point = "never") -> ForkServerProcess:
         """Start a process, and wait until it works."""
         self._seed += 1
-        orders = Orders(self._kind, self._place, self._base_url, slot, self._seed, point)
+        orders = Orders(self._kind, self._place, self._base_url, slot, self._seed, point)  # pyright: ignore[reportArgumentType] - widened from its Literal
         ready = slot * len(Count) + Count.READY
         before = self._counts[ready]
         process = self._context.Process(target=work, args=(orders, self._counts, self._over), daemon=True)
@@ -165,7 +165,7 @@ class Race:
         rotating = asyncio.create_task(self._rotate_on())
         points = iter([POINTS[number % len(POINTS)] for number in range(times)])
         try:
-            await asyncio.gather(*(self._die_in(slot, points) for slot in range(len(self._crew.slots))))
+            await asyncio.gather(*(self._die_in(slot, points) for slot in range(len(self._crew.slots))))  # pyright: ignore[reportArgumentType] - the same
         finally:
             rotating.cancel()
             await asyncio.gather(rotating, return_exceptions=True)
@@ -192,7 +192,7 @@ class Race:
         if self._kind == "file":
             self.torn += not _is_whole(Path(self._place))
             return
-        store = store_of(self._kind, self._place)
+        store = store_of(self._kind, self._place)  # pyright: ignore[reportArgumentType] - the same
         assert isinstance(store, RedisTokenStore)
         async with store:
             try:
