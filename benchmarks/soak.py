@@ -314,9 +314,16 @@ def _nothing_unseen(done: Done) -> Iterator[None]:
 # --- the run ----------------------------------------------------------------------------------------------------------
 
 
-async def run(minutes: float, *, share: float, fault_share: float, lap_s: float = _LAP_S) -> Report:
+async def run(
+    minutes: float,
+    *,
+    share: float,
+    fault_share: float,
+    sessions_per_year: int = _SESSIONS_PER_YEAR,
+    lap_s: float = _LAP_S,
+) -> Report:
     """Load for so long; the table is printed as it grows."""
-    setup = Setup(parks=_PARKS, sessions_per_year=_SESSIONS_PER_YEAR, expires_in_s=4)
+    setup = Setup(parks=_PARKS, sessions_per_year=sessions_per_year, expires_in_s=4)
     done, samples = Done(), list[Sample]()
     truths = _truths(setup)
     gc.collect()
@@ -451,13 +458,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--share", type=float, default=0.2, help="of one core, for this process (default: 0.2)")
     parser.add_argument("--faults", type=float, default=0.04, help="share of calls that are struck (default: 0.04)")
+    parser.add_argument(
+        "--sessions",
+        type=int,
+        default=_SESSIONS_PER_YEAR,
+        help=f"of each park in a year: fewer make more requests an hour (default: {_SESSIONS_PER_YEAR})",
+    )
     parser.add_argument("--png", type=Path, help="draw the samples; needs matplotlib")
     parser.add_argument("--json", type=Path, help="write all figures and samples")
     options = parser.parse_args(arguments)
     if options.png is not None and importlib.util.find_spec("matplotlib") is None:
         parser.error("--png needs matplotlib")
     _load_everything()
-    report = asyncio.run(run(options.minutes, share=options.share, fault_share=options.faults))
+    report = asyncio.run(
+        run(
+            options.minutes,
+            share=options.share,
+            fault_share=options.faults,
+            sessions_per_year=options.sessions,
+        )
+    )
     print(*summary(report), sep="\n", flush=True)
     if options.json is not None:
         options.json.write_bytes(msgspec.json.encode(report))
