@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from getpass import getpass
 
@@ -11,6 +10,7 @@ import attrs
 from smappee_async.auth.stores.memory import MemoryTokenStore
 from smappee_async.cli.account import Account, file_store, keep
 from smappee_async.cli.exits import ExitCode
+from smappee_async.cli.loop import run_async
 from smappee_async.client import SmappeeClient
 from smappee_async.secret import Secret
 
@@ -18,7 +18,7 @@ from smappee_async.secret import Secret
 def log_in(account: Account) -> ExitCode:
     """Log in with user name and password, and say where the token is kept; never what it is."""
     account = _asked(attrs.evolve(account, refresh_token=None))
-    seen = asyncio.run(_log_in(account))
+    seen = run_async(_log_in(account))
     print(f"Logged in: the account sees {seen:,} service location{'' if seen == 1 else 's'}.")
     print(f"The token is kept in {account.kept_in}")
     return ExitCode.OK

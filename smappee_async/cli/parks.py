@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from smappee_async.cli.account import Account
 from smappee_async.cli.exits import ExitCode, reason, tell_missing
+from smappee_async.cli.loop import run_async
 from smappee_async.cli.output import Column, CsvWriter, Format, JsonLinesWriter, Row, TableWriter, Writer
 from smappee_async.cli.progress import Report, progress
 from smappee_async.cli.sinks import open_sink
@@ -28,7 +28,7 @@ def show_parks(account: Account, how: Format) -> ExitCode:
     with open_sink(None) as sink:
         writer = _writer(how, colours=sink.is_terminal)
         with progress("Parks") as report:
-            rows, problems = asyncio.run(_ask(account, report))
+            rows, problems = run_async(_ask(account, report))
         sink.write(writer.begin() + writer.add(rows) + writer.end())
     tell_missing(problems)
     return ExitCode.INCOMPLETE if problems else ExitCode.OK

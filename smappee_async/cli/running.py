@@ -15,11 +15,10 @@ import typer
 
 from smappee_async.cli.app import app
 from smappee_async.cli.exits import PROGRAM, ExitCode, OutputClosed, exit_code, explain, tell
+from smappee_async.cli.loop import ENDING_SIGNALS
 
 # What every refusal of a command line derives from: click's UsageError, which typer has under its own roof since 0.26.
 _UsageError: Final = cast("type[Exception]", typer.BadParameter.__bases__[0])
-#: Signals that ask to end in good order, besides SIGINT.
-_ENDING_SIGNALS: Final = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 _SIGNAL_BASE: Final = 128
 
 
@@ -68,11 +67,10 @@ def _ending_on_signals() -> Iterator[list[int]]:
 
     def end(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        handler = signal.getsignal(signal.SIGINT)  # asyncio's while a loop runs, else Python's own
-        (handler if callable(handler) else signal.default_int_handler)(signal.SIGINT, frame)
+        signal.default_int_handler(signal.SIGINT, frame)
 
     # A signal that is ignored, as SIGHUP under nohup, stays ignored.
-    before = {number: signal.getsignal(number) for number in _ENDING_SIGNALS}
+    before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
     taken = [number for number, handler in before.items() if handler is signal.SIG_DFL]
     for number in taken:
         signal.signal(number, end)

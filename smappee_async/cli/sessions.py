@@ -14,6 +14,7 @@ import attrs
 
 from smappee_async.cli.account import Account
 from smappee_async.cli.exits import ExitCode, explain, reason, tell, tell_missing
+from smappee_async.cli.loop import run_async
 from smappee_async.cli.output import CsvWriter, Format, JsonLinesWriter, Row, TableWriter, Writer
 from smappee_async.cli.progress import Coverage, Report, progress, seconds
 from smappee_async.cli.ranges import PARK_ZONE, AskedRange
@@ -108,7 +109,7 @@ def show_sessions(
         seen_later = sink.is_file or presentation.format is Format.TABLE
         with progress("Sessions", wanted=seen_later) as report:
             reading = _Reading(question, presentation, writer, sink, report)
-            asyncio.run(reading.run(account, limits))
+            run_async(reading.run(account, limits))
         sink.write(writer.end())
         sink.is_complete = not reading.problems
     tell_missing(reading.problems)

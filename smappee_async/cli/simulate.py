@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 
 from smappee_async.cli.exits import ExitCode
+from smappee_async.cli.loop import run_async
 from smappee_async.cli.sinks import open_sink
 from smappee_async.errors import ConfigurationError
 from smappee_async.simulator import Assumptions, Park, SimulatedClock, Simulator, World
@@ -92,7 +93,7 @@ class Wish:
 def serve(wish: Wish) -> ExitCode:
     """Serve until Ctrl-C, which is how it is meant to end."""
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(wish.simulator()))
+        run_async(_serve(wish.simulator()))
     print("stopped", file=sys.stderr)
     return ExitCode.OK
 

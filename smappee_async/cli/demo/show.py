@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from smappee_async.cli.demo.child import SimulatorProcess
 from smappee_async.cli.demo.obstacles import TITLE, Fault, obstacles
 from smappee_async.cli.demo.verdict import Arrivals, Verdict, judge
 from smappee_async.cli.exits import ExitCode
+from smappee_async.cli.loop import run_async
 from smappee_async.cli.output import Column, Row, TableWriter
 from smappee_async.cli.progress import Coverage, Report, progress, seconds
 from smappee_async.cli.sinks import open_sink
@@ -67,7 +67,7 @@ def show_demo(demo: Demo) -> ExitCode:
         simulator.add_faults([*obstacles(simulator.parks, _YEAR), *demo.faults])
         _tell(f"A simulated cloud of {len(simulator.parks)} parks, the year {_YEAR}. In the way: {TITLE}.")
         with progress("Fetching", wanted=not demo.plain) as report:
-            outcome = asyncio.run(_fetch(simulator, year, demo.limits, report))
+            outcome = run_async(_fetch(simulator, year, demo.limits, report))
         with progress("Comparing with the ledger", wanted=not demo.plain) as report:
             verdicts = _judge_all(simulator, year, outcome.arrivals, report)
         met = simulator.faults_met()

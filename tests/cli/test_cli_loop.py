@@ -1,0 +1,70 @@
+"""How the asynchronous part of a command ends."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from smappee_async.cli.loop import ENDING_SIGNALS, run_async
+
+
+@pytest.fixture(params=ENDING_SIGNALS, ids=lambda number: number.name)
+def number(request: pytest.FixtureRequest) -> Iterator[int]:
+    """A signal whose handler raises, as outside a loop; SIGINT is ignored, as in the background of a script."""
+    ending: int = request.param
+    before = {each: signal.getsignal(each) for each in (ending, signal.SIGINT)}
+    signal.signal(ending, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield ending
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+def test_a_signal_cancels_where_the_command_waits_and_nowhere_else(number: int) -> None:
+    steps: list[str] = []
+
+    async def work() -> None:
+        signal.raise_signal(number)
+        steps.append("went on after the signal")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            steps.append("cleared away")
+
+    with pytest.raises(KeyboardInterrupt):
+        run_async(work())
+    assert steps == ["went on after the signal", "cleared away"]
+
+
+def test_a_second_signal_does_not_wait_for_the_clearing_away(number: int) -> None:
+    async def work() -> None:
+        signal.raise_signal(number)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            signal.raise_signal(number)
+            await asyncio.Event().wait()
+
+    with pytest.raises(KeyboardInterrupt):
+        run_async(work())
+
+
+def test_after_the_loop_a_signal_raises_again(number: int) -> None:
+    assert run_async(asyncio.sleep(0, "done")) == "done"
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(number)
+
+
+def test_a_command_that_cancels_itself_was_not_interrupted(number: int) -> None:
+    async def work() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+
+    with pytest.raises(asyncio.CancelledError):
+        run_async(work())
+    assert signal.getsignal(number) is signal.default_int_handler
