@@ -30,7 +30,7 @@ from smappee_async.query.plan import Target
 from smappee_async.query.question import OnError, OnInvalid, Order, Question
 from smappee_async.query.stream import Service, SessionStream
 from smappee_async.timerange import TimeRange
-from smappee_async.transport.call import Caller
+from smappee_async.transport.call import Caller, at_once
 from smappee_async.transport.gate import Gate
 from smappee_async.transport.http import HttpTransport
 
@@ -190,7 +190,7 @@ class SmappeeClient:
         :raises SmappeeError: the call did not succeed.
         """
         request = requests.service_locations(self._base_url)
-        return await self._opened().caller.call(request, responses.read_service_locations)
+        return await self._opened().caller.call(request, at_once(responses.read_service_locations))
 
     async def service_location(self, service_location_id: int) -> ServiceLocationInfo:
         """One service location's time zone, currency and more ("Get Servicelocation Info", page 526614552).
@@ -199,7 +199,7 @@ class SmappeeClient:
         """
         number = requests.check_service_location_id(service_location_id)
         request = requests.service_location_info(self._base_url, number)
-        return await self._opened().caller.call(request, responses.read_service_location_info)
+        return await self._opened().caller.call(request, at_once(responses.read_service_location_info))
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

@@ -58,10 +58,6 @@ class Life:
         """Seconds left."""
         return min(self.ends.wall - now.wall, self.ends.monotonic - now.monotonic)
 
-    def is_good(self, now: Reading) -> bool:
-        """It still serves."""
-        return self.left_s(now) > 0
-
     def is_fresh(self, now: Reading) -> bool:
         """It serves, and need not be renewed yet."""
         return self.left_s(now) > self.margin_s

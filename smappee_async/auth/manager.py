@@ -136,9 +136,10 @@ class TokenManager:
         if self._current is None:
             return None
         now = self._clocks.reading()
-        if not self._current.life.is_good(now):
+        life = self._current.life
+        if (left_s := life.left_s(now)) <= 0:
             return None
-        if not self._current.life.is_fresh(now) and now.monotonic >= self._quiet_until:
+        if left_s <= life.margin_s and now.monotonic >= self._quiet_until:
             self._renew_soon()
         return self._current.token
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -13,7 +13,7 @@ from typing import Any, Final, TypeGuard, TypeVar
 import attrs
 import msgspec
 
-from smappee_async.defaults import FALLBACK_TOKEN_LIFE_S, MAX_TOKEN_LIFE_S
+from smappee_async.defaults import FALLBACK_TOKEN_LIFE_S, MAX_TOKEN_LIFE_S, SPLIT_STEP_BYTES
 from smappee_async.errors import ApiError, CallFacts, ResponseDecodeError, ServerError, error_class
 from smappee_async.models import ServiceLocation, ServiceLocationInfo
 from smappee_async.protocol.converter import (
@@ -35,7 +35,7 @@ _MAINTENANCE: Final = b"maintenance"
 class Answer:
     """One answer as it came over the wire.
 
-    :param headers: names in lower case.
+    :param headers: looked up by names in lower case; the HTTP library's own do not mind the case.
     :param body: unpacked; may hold tokens or RFIDs, so ``repr`` does not show it.
     """
 
@@ -58,6 +58,57 @@ def read_sessions(answer: Answer) -> list[msgspec.Raw]:
     if answer.status == HTTPStatus.NO_CONTENT:
         return []
     return _decode(answer, _RAW_LIST)
+
+
+def read_sessions_in_steps(answer: Answer) -> Generator[None, None, list[msgspec.Raw]]:
+    """The same; from a large answer in steps, between which the event loop can have its turn.
+
+    :raises ApiError: the status is not a success.
+    :raises ResponseDecodeError: the body is not one whole JSON array.
+    """
+    if len(answer.body) <= SPLIT_STEP_BYTES or answer.status != HTTPStatus.OK:
+        return read_sessions(answer)
+    yield
+    records = yield from _split(answer.body)
+    # At once where that fails: it finds out what is wrong with it, if anything is.
+    return read_sessions(answer) if records is None else records
+
+
+#: Where one record may end and the next begin. In a text, or between the parts of one record, it is none: then what
+#: ends there is no whole array.
+_BORDER: Final = re.compile(rb"\}[ \t\r\n]*,[ \t\r\n]*(?=\{)")
+_BORDER_WITHIN: Final = 64 * 1024
+_BORDERS_TRIED: Final = 16
+
+
+def _split(body: bytes) -> Generator[None, None, list[msgspec.Raw] | None]:
+    """The records of an array, part by part; ``None`` if it is no array, or cannot be taken apart like this.
+
+    A part that is a whole array by itself when it is put in brackets, and is followed by a comma, is so within the
+    body too: up to there a reader of JSON has been in the same state.
+    """
+    records: list[msgspec.Raw] = []
+    opening, begin, at, tried = b"", 0, SPLIT_STEP_BYTES, 0
+    while tried < _BORDERS_TRIED and (border := _BORDER.search(body, at, at + _BORDER_WITHIN)):
+        part = _records(opening + body[begin : border.start() + 1] + b"]")
+        if part is None:
+            tried += 1
+            at = border.end()
+        else:
+            records += part
+            opening, begin = b"[", border.end()
+            at = begin + SPLIT_STEP_BYTES
+        yield
+    rest = _records(opening + body[begin:])
+    yield
+    return None if rest is None else records + rest
+
+
+def _records(text: bytes) -> list[msgspec.Raw] | None:
+    try:
+        return _RAW_LIST.decode(_text_of(text))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def read_service_locations(answer: Answer) -> list[ServiceLocation]:

@@ -13,7 +13,7 @@ import msgspec
 from smappee_async.errors import ResponseDecodeError
 from smappee_async.models import SessionState
 from smappee_async.protocol.requests import Request, park_sessions, station_sessions
-from smappee_async.protocol.responses import read_sessions
+from smappee_async.protocol.responses import read_sessions_in_steps
 from smappee_async.query.cap import AnswerCap, cut_in_two, distinct
 from smappee_async.query.plan import Piece, Target
 from smappee_async.timerange import TimeRange
@@ -126,7 +126,7 @@ class Asker:
 
     async def _call(self, target: Target, time_range: TimeRange, *, active: bool, tally: Tally) -> list[msgspec.Raw]:
         request = self._request(target, time_range, active=active)
-        return await self._caller.call(request, read_sessions, deadline_at=self._deadline_at, tally=tally)
+        return await self._caller.call(request, read_sessions_in_steps, deadline_at=self._deadline_at, tally=tally)
 
     def _request(self, target: Target, time_range: TimeRange, *, active: bool) -> Request:
         if target.serial_number is not None:

@@ -73,6 +73,7 @@ class Fetcher:
         self._ready: deque[Fetched] = deque()
         self._ready_of: dict[Target, list[Fetched]] = {}
         self._held = 0
+        self._aimed_below: int | None = None
         self._cuts_for_time: Counter[Target] = Counter()
         self._error: BaseException | None = None
         self._stopped = False
@@ -134,16 +135,19 @@ class Fetcher:
             piece = self._plan.next()
             if piece is None:
                 return
-            task = asyncio.create_task(self._read(piece), name=f"smappee {piece.target}")
-            self._tasks.add(task)
-            task.add_done_callback(self._done)
+            self._tasks.add(asyncio.create_task(self._work(piece), name=f"smappee {piece.target}"))
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and self._error is None:
+    async def _work(self, piece: Piece) -> None:
+        try:
+            await self._read(piece)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the consumer is the one to be told
             self._end(error)
-        self._start_more()
-        self._news.set()
+        finally:
+            # The rest of this runs in one turn of the event loop, so whoever waits for no task waits for none.
+            if (task := asyncio.current_task()) is not None:
+                self._tasks.discard(task)
+            self._start_more()
+            self._news.set()
 
     async def _read(self, piece: Piece) -> None:
         try:
@@ -153,13 +157,17 @@ class Fetcher:
         else:
             self.ranges += 1
             del self._cuts_for_time[piece.target]
-            if self._cap.found is not None:
-                self._plan.aim_below(self._cap.found)
+            self._mind_the_cap()
             self._plan.read(piece, sessions=sum(map(len, asked.answers)), elapsed_s=asked.slowest_s)
             self._held += 1
             self._keep(Fetched(piece, asked.answers))
             return
         self._failed(piece, failure)
+
+    def _mind_the_cap(self) -> None:
+        if self._cap.found is not None and self._cap.found != self._aimed_below:
+            self._aimed_below = self._cap.found
+            self._plan.aim_below(self._cap.found)
 
     def _keep(self, fetched: Fetched) -> None:
         if not self._in_order:

@@ -20,7 +20,7 @@ from smappee_async.timerange import TimeRange
 _SHORTEST_MS: Final = SHORTEST_PIECE // timedelta(milliseconds=1)
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)  # it is the key of whatever is kept per target
 class Target:
     """What is asked: a charging park by its service location id, or a charging station by its serial number."""
 

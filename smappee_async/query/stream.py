@@ -13,6 +13,7 @@ from typing import Self
 import anyio
 import attrs
 
+from smappee_async.defaults import SLICE_SESSIONS
 from smappee_async.errors import SmappeeError
 from smappee_async.events import Event, OnEvent, tell
 from smappee_async.limits import Limits
@@ -32,6 +33,8 @@ from smappee_async.query.question import Question
 from smappee_async.query.sift import Account, sift
 from smappee_async.transport.call import Caller, Tally
 
+#: What an answer costs besides its sessions, in sessions.
+_SMALL_ANSWER = 50
 _BY_START = operator.attrgetter("from_ms", "id")
 
 
@@ -155,6 +158,7 @@ class _Reader:
     async def by_arrival(self) -> AsyncGenerator[ChargingSession, None]:
         """Session by session, as they come."""
         fetcher = self._start()
+        since_turn = 0
         try:
             while (fetched := await fetcher.take()) is not None:
                 for sessions, _ in self._slices(fetched):
@@ -162,7 +166,11 @@ class _Reader:
                     self._in_hand = iter(sessions)
                     for session in self._in_hand:
                         yield session
-                    await asyncio.sleep(0)
+                    # Give way to the event loop now and then; not for each of many small answers.
+                    since_turn += len(sessions) + _SMALL_ANSWER
+                    if since_turn >= SLICE_SESSIONS:
+                        since_turn = 0
+                        await asyncio.sleep(0)
                 self._done_with(fetched)
         finally:
             fetcher.stop()

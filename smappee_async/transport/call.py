@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from http import HTTPStatus
 from typing import Protocol, TypeVar
 
 import attrs
 
-from smappee_async.defaults import LARGE_BODY_BYTES, PROBE_INTERVAL_S
+from smappee_async.defaults import PROBE_INTERVAL_S
 from smappee_async.errors import (
     ApiError,
     AuthenticationError,
@@ -29,6 +29,8 @@ from smappee_async.transport.http import HttpTransport
 from smappee_async.transport.retry import Again, RetryBudget, is_passing, next_attempt
 
 ResultT = TypeVar("ResultT")
+#: Turns an answer into a result, or raises a :class:`RequestError`; yields where the event loop may have its turn.
+Read = Callable[[Answer], Generator[None, None, ResultT]]
 
 
 class AccessTokens(Protocol):
@@ -74,14 +76,14 @@ class Caller:
     async def call(
         self,
         request: Request,
-        read: Callable[[Answer], ResultT],
+        read: Read[ResultT],
         *,
         deadline_at: float | None = None,
         tally: Tally | None = None,
     ) -> ResultT:
         """Send a request until it succeeds or trying again makes no sense, and read the answer.
 
-        :param read: turns an answer into the result, or raises a :class:`RequestError`.
+        :param read: what to make of the answer.
         :param deadline_at: loop time at which the call ends, come what may: waiting, tokens and attempts included.
         :raises SmappeeError: with the facts of the call filled in.
         """
@@ -98,9 +100,7 @@ class Caller:
             if tally is not None:
                 tally.add(effort)
 
-    async def _within(
-        self, deadline_at: float | None, request: Request, read: Callable[[Answer], ResultT], effort: Tally
-    ) -> ResultT:
+    async def _within(self, deadline_at: float | None, request: Request, read: Read[ResultT], effort: Tally) -> ResultT:
         if deadline_at is None:
             return await self._until_done(request, read, effort)
         timer = asyncio.timeout_at(deadline_at)
@@ -113,7 +113,7 @@ class Caller:
                     raise
         raise DeadlineExceeded("the deadline passed before the call was done")
 
-    async def _until_done(self, request: Request, read: Callable[[Answer], ResultT], effort: Tally) -> ResultT:
+    async def _until_done(self, request: Request, read: Read[ResultT], effort: Tally) -> ResultT:
         attempts = 0  # since the call began, or since patience began anew
         rejected: Secret | None = None
         last_cost = 0
@@ -122,13 +122,17 @@ class Caller:
             outcome: ResultT | RequestError
             token: Secret | None = None
             try:
-                await self._tokens.access_token(rejected)
-                async with self._gate.place():
-                    # The wait for the place may have been long; a token that is still good is given at once.
-                    token = await self._tokens.access_token(rejected)
+                # Before the place, so that a renewal holds none; and again if the wait for it may have been long.
+                token = await self._tokens.access_token(rejected)
+                place = await self._gate.enter()
+                try:
+                    if place.had_to_wait:
+                        token = await self._tokens.access_token(rejected)
                     outcome = await self._attempt(request, token, read, effort)
+                finally:
+                    self._gate.leave(place)
             except RequestError as error:  # the token call did not get through
-                outcome = error.with_traceback(None)
+                token, outcome = None, error.with_traceback(None)
             if not isinstance(outcome, RequestError):
                 self._budget.give(last_cost or 1)
                 return outcome
@@ -152,7 +156,7 @@ class Caller:
             await self._wait(again, outcome, request)
 
     async def _attempt(
-        self, request: Request, token: Secret, read: Callable[[Answer], ResultT], effort: Tally
+        self, request: Request, token: Secret, read: Read[ResultT], effort: Tally
     ) -> ResultT | RequestError:
         """Send once; an error is returned, so that no frame that saw the answer is part of its traceback."""
         effort.requests += 1
@@ -160,9 +164,7 @@ class Caller:
         try:
             answer = await self._transport.send(request, token)
             effort.bytes += len(answer.body)
-            if len(answer.body) > LARGE_BODY_BYTES:
-                await asyncio.sleep(0)  # reading it and splitting it are two turns of the event loop, not one
-            result = read(answer)
+            result = await _in_turns(read(answer))
         except RequestError as error:
             # Any definite answer, a 404 too, shows that the service is up.
             self._gate.failed() if is_passing(error) else self._gate.answered()
@@ -199,3 +201,24 @@ class Caller:
         tell(self._on_event, event)
         if not again.pause:  # a pause is waited out at the gate, with everybody else
             await asyncio.sleep(again.wait_s)
+
+
+def at_once(read: Callable[[Answer], ResultT]) -> Read[ResultT]:
+    """For what is read in one go."""
+
+    def steps(answer: Answer) -> Generator[None, None, ResultT]:
+        return read(answer)
+        yield
+
+    return steps
+
+
+async def _in_turns(steps: Generator[None, None, ResultT]) -> ResultT:
+    """Take the steps one by one, and let the event loop have its turn in between."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: ResultT = end.value
+            return result
+        await asyncio.sleep(0)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from typing import NamedTuple
 
-import anyio
 from aiolimiter import AsyncLimiter
 
 from smappee_async.limits import Limits
+
+
+class Place(NamedTuple):
+    """The right to make one call.
+
+    :param is_probe: whether it is the one call that is let through after a pause.
+    :param had_to_wait: whether time may have passed before it was given.
+    """
+
+    is_probe: bool
+    had_to_wait: bool = False
 
 
 class Gate:
@@ -20,7 +29,8 @@ class Gate:
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._places = anyio.CapacityLimiter(limits.concurrency)
+        # asyncio's own: anyio's limiters give way to the event loop at each place, which costs more than all the rest.
+        self._places = asyncio.Semaphore(limits.concurrency)
         self._rate = None
         if limits.requests_per_second is not None:
             burst = max(1.0, limits.requests_per_second)
@@ -33,20 +43,26 @@ class Gate:
         self.down_since: float | None = None
         """When the first of the failures came that no success has followed; loop time, seconds."""
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Wait for a free place, the end of a pause and the rate; then hold the place."""
-        # A new borrower each time: a task may hold several places, one inside the other.
-        async with _Borrowed(self._places):
+    async def enter(self) -> Place:
+        """Wait for a free place, the end of a pause and the rate. The place is held until :meth:`leave`."""
+        had_to_wait = self._paused or self._rate is not None or self._places.locked()
+        await self._places.acquire()
+        is_probe = False
+        try:
             is_probe = await self._wait_until_open()
-            try:
-                if self._rate is not None:
-                    await self._rate.acquire()
-                yield
-            finally:
-                if is_probe:
-                    self._probe_is_out = False
-                    self._notify()
+            if self._rate is not None:
+                await self._rate.acquire()
+        except BaseException:
+            self.leave(Place(is_probe=is_probe))
+            raise
+        return Place(is_probe, had_to_wait)
+
+    def leave(self, place: Place) -> None:
+        """Give a place back."""
+        self._places.release()
+        if place.is_probe:
+            self._probe_is_out = False
+            self._notify()
 
     async def _wait_until_open(self) -> bool:
         """Wait out the pause; true for the one caller that is let through as its probe."""
@@ -81,16 +97,3 @@ class Gate:
     def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
-
-
-class _Borrowed:
-    """One place of the limiter, borrowed in a name of its own."""
-
-    def __init__(self, places: anyio.CapacityLimiter) -> None:
-        self._places = places
-
-    async def __aenter__(self) -> None:
-        await self._places.acquire_on_behalf_of(self)
-
-    async def __aexit__(self, *_: object) -> None:
-        self._places.release_on_behalf_of(self)

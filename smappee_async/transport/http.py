@@ -98,8 +98,7 @@ class HttpTransport:
                     response.close()
                     size = f"{self._limits.max_body_bytes:,} bytes"
                     return ResponseTooLarge(f"the answer is larger than {size}", facts=_facts(request, response.status))
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(status=response.status, headers=headers, body=body)
+                return Answer(status=response.status, headers=response.headers, body=body)
         except TimeoutError as error:
             if timeout.expired():
                 what = f"the attempt took longer than {self._limits.attempt_timeout_s:g} s"

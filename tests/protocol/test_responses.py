@@ -23,6 +23,7 @@ from smappee_async.errors import (
     SmappeeError,
 )
 from smappee_async.models import ChargingSession
+from smappee_async.protocol import responses
 from smappee_async.protocol.converter import SESSION_READER
 from smappee_async.protocol.responses import (
     Answer,
@@ -35,6 +36,7 @@ from smappee_async.protocol.responses import (
     read_service_location_info,
     read_service_locations,
     read_sessions,
+    read_sessions_in_steps,
     read_token,
     retry_after_s,
     token_life_s,
@@ -142,19 +144,101 @@ def test_no_strict_prefix_of_an_answer_is_taken_for_the_whole() -> None:
 def test_an_answer_that_cannot_be_read_is_nowhere_in_its_error(end: bytes) -> None:
     with pytest.raises(ResponseDecodeError) as caught:
         read_sessions(answer(TWO_SESSIONS + end))
-    error = caught.value
-    assert error.__cause__ is error.__context__ is None
-    shown = [str(error), repr(error), repr(vars(error))]
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if "smappee_async" in frame.f_code.co_filename:
-            shown += [repr(value) for value in frame.f_locals.values()]
-    assert not any(PERSONAL in text for text in shown)
+    assert not any(PERSONAL in text for text in shown_by(caught.value))
 
 
 def test_the_repr_of_an_answer_shows_neither_body_nor_headers() -> None:
     shown = repr(answer(TWO_SESSIONS, set_cookie=PERSONAL))
     assert PERSONAL not in shown
     assert f"<{len(TWO_SESSIONS)} bytes>" in shown
+
+
+# --- large answers ----------------------------------------------------------------------------------------------------
+
+
+def read_in_steps(body: bytes, status: int = 200) -> tuple[list[bytes], int]:
+    """The records, and how often the event loop could have had its turn."""
+    steps = read_sessions_in_steps(answer(body, status))
+    turns = 0
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return [bytes(raw) for raw in end.value], turns
+        turns += 1
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from(["},{", "}, {", '"', "[", "]", "\\"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+RECORDS = st.lists(st.dictionaries(st.text(max_size=3), JSON_VALUES, max_size=3), max_size=12)
+
+
+def outcome(body: bytes, *, step: int | None = None) -> list[bytes] | str:
+    """The records, or the reason why there are none."""
+    try:
+        if step is None:
+            return [bytes(raw) for raw in read_sessions(answer(body))]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(responses, "SPLIT_STEP_BYTES", step)
+            return read_in_steps(body)[0]
+    except ResponseDecodeError as error:
+        return error.reason
+
+
+@given(records=RECORDS, indent=st.sampled_from([None, 0, 2]), step=st.integers(1, 60), only_ascii=st.booleans())
+def test_however_large_the_steps_the_records_are_the_same(
+    records: list[Any], indent: int | None, step: int, only_ascii: bool
+) -> None:
+    body = json.dumps(records, indent=indent, ensure_ascii=only_ascii).encode("utf-8", "surrogatepass")
+    assert outcome(body, step=step) == outcome(body)
+
+
+@given(records=RECORDS, step=st.integers(1, 60), data=st.data())
+def test_in_steps_just_the_same_is_refused(records: list[Any], step: int, data: st.DataObject) -> None:
+    body = json.dumps(records).encode()
+    cut = data.draw(st.integers(0, len(body)))
+    broken = body[:cut] + data.draw(st.sampled_from([b",", b"]", b"}", b"{", b'"', b"\xff", b"},{"])) + body[cut:]
+    for text in (broken, body[:cut]):
+        assert outcome(text, step=step) == outcome(text)
+
+
+@pytest.mark.parametrize("records", [1, 20_000])
+def test_a_large_answer_leaves_the_event_loop_a_turn_for_each_mebibyte(records: int) -> None:
+    body = json.dumps([{"id": number, "rfid": "x" * 300} for number in range(records)]).encode()
+    found, turns = read_in_steps(body)
+    assert len(found) == records
+    assert turns == (0 if records == 1 else 2 + len(body) // 2**20)
+
+
+def test_an_answer_that_cannot_be_taken_apart_is_read_whole() -> None:
+    body = b"[" + b",".join([b'{"parts":[' + b"{}," * 400_000 + b"{}]}"] * 2) + b"]"
+    found, _ = read_in_steps(body)
+    assert len(found) == 2
+
+
+def test_a_large_answer_with_a_bad_status_is_that_error() -> None:
+    with pytest.raises(ServerError):
+        read_in_steps(b"x" * 2_000_000, 500)
+
+
+def test_a_large_answer_that_breaks_off_shows_no_record_in_its_error() -> None:
+    body = b"[" + b",".join([b'{"id":1,"rfid":"' + PERSONAL.encode() + b'"}'] * 60_000)
+    with pytest.raises(ResponseDecodeError) as caught:
+        read_in_steps(body)
+    assert not any(PERSONAL in text for text in shown_by(caught.value))
+
+
+def shown_by(error: ResponseDecodeError) -> list[str]:
+    """Whatever a crash report would show."""
+    assert error.__cause__ is error.__context__ is None
+    shown = [str(error), repr(error), repr(vars(error))]
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if "smappee_async" in frame.f_code.co_filename:
+            shown += [repr(value) for value in frame.f_locals.values()]
+    return shown
 
 
 def assert_sound_or_refused(body: bytes) -> None:
