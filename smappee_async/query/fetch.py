@@ -38,10 +38,10 @@ class Fetched:
 
 
 class Fetcher:
-    """Asks for the pieces of a plan, at most ``concurrency`` at once, and looks no further ahead than that.
+    """Asks for the pieces of a plan, at most ``concurrency`` at once.
 
-    What was read and not taken counts as under way: a slow consumer holds the requests back. There are no idle tasks:
-    each piece has one, and whatever makes room starts the next.
+    While as many as that were read and not taken, nothing more is asked: a slow consumer holds the requests back. There
+    are no idle tasks: each asks for piece after piece while there is room, and whatever makes room starts another.
 
     :param ask: reads one piece; raises a :class:`SmappeeError`.
     :param cap: what is known of a limit on the sessions in one answer.
@@ -129,17 +129,24 @@ class Fetcher:
     # --- asking -------------------------------------------------------------------------------------------------------
 
     def _start_more(self) -> None:
-        while not self._stopped and self._error is None and len(self._tasks) < self._concurrency:
-            if not self._in_order and self._held + len(self._tasks) >= self._concurrency:
-                return
-            piece = self._plan.next()
-            if piece is None:
-                return
-            self._tasks.add(asyncio.create_task(self._work(piece), name=f"smappee {piece.target}"))
+        while len(self._tasks) < self._concurrency and (piece := self._next()) is not None:
+            self._tasks.add(asyncio.create_task(self._work(piece), name="smappee sessions"))
 
-    async def _work(self, piece: Piece) -> None:
+    def _next(self) -> Piece | None:
+        """The next piece to ask for now, if any."""
+        if self._stopped or self._error is not None:
+            return None
+        if not self._in_order and self._held >= self._concurrency:
+            return None
+        return self._plan.next()
+
+    async def _work(self, first: Piece) -> None:
+        piece: Piece | None = first
         try:
-            await self._read(piece)
+            while piece is not None:
+                await self._read(piece)
+                self._news.set()
+                piece = self._next()
         except Exception as error:  # noqa: BLE001 - whatever it is, the consumer is the one to be told
             self._end(error)
         finally:
