@@ -104,6 +104,11 @@ SHORT_QUESTION: Final = timedelta(days=35)
 KNOWN_SHARE: Final = 0.25
 #: What is seen counts this much less with each answer after it: seasons and opening days change a park's density.
 FADE: Final = 0.75
+#: However quiet a park has become, should it be as busy again as it was, the next answer stays below this many full
+#: ones; with the rest that may be added to it, below two.
+BUSY_SHARE: Final = 1.6
+#: What is remembered of that counts this much less with each answer after it: a weekend later it still does.
+BUSY_FADE: Final = 0.99
 #: A rest up to this much longer than planned is asked for with the piece before it.
 REST_SHARE: Final = 1.25
 #: A slower answer is asked for in half the length next time.

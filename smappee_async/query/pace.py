@@ -30,6 +30,8 @@ class Pace:
     """Sessions seen, and the time that they were seen in; the older count less."""
     _looked_at_ms: int = 0
     """The same time, of which nothing fades."""
+    _densest: float = 0.0
+    """The most sessions in a millisecond that an answer of some size had lately."""
     _at_most_ms: float = math.inf
     """Longer stretches than this were too much for the service or for us."""
 
@@ -62,7 +64,11 @@ class Pace:
         likely = self._sessions if self.is_known else self._sessions + 2 * math.sqrt(self._sessions) + 3
         if self._looked_at_ms < _DAY_MS:
             likely *= defaults.NIGHT_SHARE  # a part of a day may have been the quiet part
-        return self.target_sessions * self._span_ms / likely
+        guess_ms = self.target_sessions * self._span_ms / likely
+        if self._densest:
+            # After a quiet night or weekend, a busy day may come as it came before.
+            guess_ms = min(guess_ms, defaults.BUSY_SHARE * self.target_sessions / self._densest)
+        return guess_ms
 
     def learn(self, sessions: int, span_ms: int, elapsed_s: float) -> None:
         """A stretch was read.
@@ -75,6 +81,8 @@ class Pace:
         self._sessions = self._sessions * fade + sessions
         self._span_ms = self._span_ms * fade + span_ms
         self._looked_at_ms += span_ms
+        if self._is_much(sessions):
+            self._densest = max(self._densest * defaults.BUSY_FADE, sessions / span_ms)
         if slow:
             self._at_most_ms = max(span_ms / 2, _SHORTEST_MS)
         elif span_ms >= self._at_most_ms:

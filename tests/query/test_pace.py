@@ -53,6 +53,25 @@ def test_no_answer_is_twice_as_large_as_aimed_at(per_day: int, days: int) -> Non
     assert max(answers(starts_of(per_day, days), days * DAY)) <= 2 * TARGET
 
 
+def by_day_and_week(per_day: float, days: int) -> list[int]:
+    """Session starts, from a Monday's 8 o'clock on, of a park that is busy on weekdays until 20, and nearly empty else."""
+    starts: list[int] = []
+    for day in range(days):
+        share = 1.4 if day % 7 < 5 else 0.0
+        for hour in range(24):
+            count = int(per_day * share * (0.08 if hour < 12 else 0.04 / 12) + 1)
+            starts += [day * DAY + hour * HOUR + number * HOUR // count for number in range(count)]
+    return starts
+
+
+@pytest.mark.parametrize("per_day", [2_000, 5_000, 20_000])
+def test_the_first_busy_morning_after_a_weekend_is_no_surprise(per_day: int) -> None:
+    starts = by_day_and_week(per_day, 70)
+    _first_look, *sizes = answers(starts, 70 * DAY)
+    assert max(sizes) <= 2 * TARGET
+    assert len(sizes) <= 2 * len(starts) / TARGET
+
+
 def test_a_month_is_asked_for_at_once() -> None:
     assert Pace(TARGET).span_ms(31 * DAY) == 31 * DAY
 
