@@ -174,6 +174,7 @@ class TransportError(RequestError):
 
     :ivar sent: whether (a part of) the request may have reached the server.
     :ivar timed_out: whether the request was sent and its answer took too long.
+    :ivar untrusted: whether the server's certificate is not trusted, which trying again does not change.
     """
 
     advice = "Check the network and https://status.smappee.net, then try again"
@@ -184,12 +185,14 @@ class TransportError(RequestError):
         *,
         sent: bool = True,
         timed_out: bool = False,
+        untrusted: bool = False,
         facts: CallFacts | None = None,
         advice: str | None = None,
     ) -> None:
         super().__init__(reason, facts=facts, advice=advice)
         self.sent = sent
         self.timed_out = timed_out
+        self.untrusted = untrusted
 
 
 class ApiError(RequestError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import Final, Literal, Self
+from typing import Final, Literal, Self, get_args
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -14,6 +14,7 @@ from smappee_async.errors import ConfigurationError
 
 CalendarUnit = Literal["day", "month", "year"]
 
+_UNITS: Final = get_args(CalendarUnit)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _LAST_MS: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last millisecond that a datetime can say
@@ -175,15 +176,22 @@ class TimeRange:
 
         :param step: a length, counted from the start; or a calendar unit, cut at its borders in ``tz``.
         :param until: for an open end only: cut up to here, and leave the last piece open; now by default.
+        :raises ConfigurationError: at once, for a step, a zone or an instant that cannot be.
         """
-        if isinstance(step, timedelta) and step < _MILLISECOND:
-            raise ConfigurationError("a range is cut into steps of at least one millisecond")
+        if isinstance(step, timedelta):
+            if step < _MILLISECOND:
+                raise ConfigurationError("a range is cut into steps of at least one millisecond")
+        elif step not in _UNITS:
+            raise ConfigurationError(f"a range is cut by a timedelta, 'day', 'month' or 'year', not {step!r}")
         if self.end_ms is not None:
             last_ms = self.end_ms
         else:
             last_ms = max(_to_ms(until if until is not None else datetime.now(UTC), "until"), self.start_ms)
+        return self._tiles(self._edges(step, _zone(tz)), last_ms)
+
+    def _tiles(self, edges_ms: Iterator[int], last_ms: int) -> Iterator[TimeRange]:
         edge_ms = self.start_ms
-        for next_ms in self._edges(step, _zone(tz)):
+        for next_ms in edges_ms:
             if next_ms >= last_ms:
                 break
             # Where a zone skips a day (Samoa, 2011-12-30), two midnights are one instant.
@@ -265,8 +273,6 @@ def _midnight(day: date, zone: tzinfo) -> datetime:
 
 def _next(first: date, unit: CalendarUnit) -> date | None:
     """The first day of the following day, month or year; ``None`` past the last date there is."""
-    if unit not in ("day", "month", "year"):
-        raise ConfigurationError(f"a range is cut by a timedelta, 'day', 'month' or 'year', not {unit!r}")
     try:
         if unit == "day":
             return first + timedelta(days=1)

@@ -158,7 +158,8 @@ def _timed_out(error: TimeoutError, limits: Limits, request: Request) -> Transpo
 def _failed(error: aiohttp.ClientError, request: Request) -> TransportError:
     """Only the kind of a failure is told, for aiohttp's exceptions hold headers and URLs."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return TransportError("the server's certificate is not trusted", sent=False, facts=request.facts)
+        reason = "the server's certificate is not trusted"
+        return TransportError(reason, sent=False, untrusted=True, facts=request.facts)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return TransportError("the host name is not known", sent=False, facts=request.facts)
     if isinstance(error, aiohttp.ClientConnectorError):

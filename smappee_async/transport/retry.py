@@ -21,7 +21,6 @@ _RETRIED_STATUSES = frozenset(
     }
 )
 _MOST_DOUBLINGS = 60  # a second would be an age by then; more would overflow a float one day
-_UNTRUSTED = "the server's certificate is not trusted"
 
 
 class RetryBudget:
@@ -60,7 +59,7 @@ class Again:
 def is_passing(error: RequestError) -> bool:
     """Whether trying the same again may help."""
     if isinstance(error, TransportError):
-        return error.reason != _UNTRUSTED
+        return not error.untrusted
     if isinstance(error, ApiError):
         return error.facts.status in _RETRIED_STATUSES
     # Half an array or an HTML page in place of JSON: the next answer is usually whole. One odd record is not.

@@ -14,6 +14,7 @@ from smappee_async import FileTokenStore, Limits, SmappeeError, StoredToken, Tok
 from smappee_async.auth.manager import ProvidedTokens
 from smappee_async.auth.stores.redis import RedisTokenStore
 from smappee_async.transport.http import HttpTransport
+from tests.walking import everything_about
 
 from .support import (
     ACCOUNT,
@@ -27,7 +28,6 @@ from .support import (
     answers,
     credentials,
 )
-from .walking import everything_about
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -51,8 +52,20 @@ def environment(cloud: Cloud, tmp_path: Path) -> dict[str, str]:
     return _clean_environment(XDG_CONFIG_HOME=str(tmp_path / "config"), **cloud.environment)
 
 
+@pytest.fixture(scope="session")
+def _signals_arrive() -> Iterator[None]:
+    """What is ignored here is ignored by every process that is started: SIGINT in the background, SIGHUP under nohup."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)}
+    ignored = [number for number, handler in before.items() if handler is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @pytest.fixture
-def start(environment: dict[str, str]) -> Start:
+def start(environment: dict[str, str], _signals_arrive: None) -> Start:
     """Starts the command as a process, as a context manager that leaves none behind.
 
     It may be sent signals, so its coverage is not measured: a signal handler that runs while the measuring holds its

@@ -30,9 +30,9 @@ from smappee_async import (
 )
 from smappee_async.simulator import Account, Fault, Park, SimulatedClock, SimulatedSession, Simulator, World
 from smappee_async.simulator.faults import FAULT_KINDS
+from tests.walking import everything_about, shown
 
 from .support import ACCOUNT, MARCH, QUICK, client_of, credentials, encoded
-from .walking import everything_about, shown
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 

@@ -56,7 +56,7 @@ def test_a_fault_that_may_pass_is_tried_again(error: RequestError) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        TransportError("the server's certificate is not trusted", sent=False),
+        TransportError("the server's certificate is not trusted", sent=False, untrusted=True),
         *[status(code) for code in (201, 302, 400, 401, 403, 404, 409, 422, 501, 505)],
         ResponseDecodeError("a record cannot be read", index=0),
         ResponseTooLarge("too large"),

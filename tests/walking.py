@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
 
-TESTS = str(Path(__file__).parents[1])
+TESTS = str(Path(__file__).parent)
 
 
 def everything_about(error: BaseException | None) -> Iterator[str]:
