@@ -66,22 +66,15 @@ def _signals_arrive() -> Iterator[None]:
 
 @pytest.fixture
 def start(environment: dict[str, str], _signals_arrive: None) -> Start:
-    """Starts the command as a process, as a context manager that leaves none behind.
-
-    It may be sent signals, so its coverage is not measured: a signal handler that runs while the measuring holds its
-    lock would wait for that lock for ever.
-    """
+    """Starts the command as a process, as a context manager that leaves none behind."""
 
     @contextmanager
     def starting(
-        *arguments: object, env: Mapping[str, str] | None = None, measured: bool = False, **options: Any
+        *arguments: object, env: Mapping[str, str] | None = None, **options: Any
     ) -> Iterator[subprocess.Popen[str]]:
         command = [sys.executable, "-m", "smappee_async.cli", *map(str, arguments)]
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        settings = {**environment, **(env or {})}
-        if not measured:
-            settings = {name: value for name, value in settings.items() if not name.startswith("COVERAGE_")}
-        with subprocess.Popen(command, text=True, env=settings, **options) as process:
+        with subprocess.Popen(command, text=True, env={**environment, **(env or {})}, **options) as process:
             try:
                 yield process
             finally:
@@ -95,7 +88,7 @@ def run(start: Start) -> Run:
     """Runs the command as a process to its end."""
 
     def running(*arguments: object, **options: Any) -> Ended:
-        with start(*arguments, measured=True, **options) as process:
+        with start(*arguments, **options) as process:
             out, err = process.communicate(timeout=40)
             return Ended(process.returncode, out or "", err or "")
 
