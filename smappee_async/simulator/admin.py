@@ -85,7 +85,7 @@ class AdminRoutes:
             return await self._answer(request.method, request.path, request.query, await request.read())
         except LookupError as error:
             return Answer.message(404, f"not found: {error}")
-        except (ValueError, TypeError) as error:  # msgspec's errors are among them
+        except (msgspec.MsgspecError, ValueError, TypeError) as error:
             return Answer.message(400, str(error))
 
     async def _answer(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> Answer:

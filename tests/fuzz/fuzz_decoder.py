@@ -19,11 +19,13 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import attrs
 
 from smappee_async.errors import SmappeeError
 from smappee_async.models import ChargingSession, ServiceLocation, ServiceLocationInfo
+from smappee_async.protocol import responses
 from smappee_async.protocol.converter import SESSION_READER
 from smappee_async.protocol.responses import (
     Answer,
@@ -57,6 +59,8 @@ def check(data: bytes) -> None:
 
 
 def _sessions(answer: Answer) -> None:
+    whole, in_steps = _outcome(answer), _outcome(answer, step=16)
+    assert whole == in_steps, "a large answer would be read otherwise"
     records = read_sessions(answer)
     assert answer.status in (200, 204)
     cut_in_two(_ALWAYS, records)
@@ -67,6 +71,19 @@ def _sessions(answer: Answer) -> None:
             str(error).encode()
         else:
             _is_sound(session)
+
+
+def _outcome(answer: Answer, *, step: int = 2**62) -> list[bytes] | str:
+    """The records when they are split in steps of so many bytes, or what is wrong."""
+    with patch.object(responses, "SPLIT_STEP_BYTES", step):
+        steps = responses.read_sessions_in_steps(answer)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return list(map(bytes, end.value))
+            except SmappeeError as error:
+                return str(error)
 
 
 def _record(answer: Answer) -> None:

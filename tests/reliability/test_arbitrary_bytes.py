@@ -66,7 +66,7 @@ def test_every_seed_of_the_corpus_ends_in_records_or_an_error_of_ours(seed: Path
         check(data[:length])
 
 
-@settings(max_examples=400)
+@settings(max_examples=10_000)
 @given(kind=st.integers(0, 11), status=st.integers(0, 13), body=st.binary())
 def test_any_bytes_end_in_records_or_an_error_of_ours(kind: int, status: int, body: bytes) -> None:
     """R9."""
