@@ -20,7 +20,8 @@ def _check(holds: bool, sentence: str) -> None:
 class Limits:
     """How much a client asks for at once. The reasons for the defaults stand in ``smappee_async.defaults``.
 
-    :param concurrency: calls in flight at once, over all streams of the client.
+    :param concurrency: calls in flight at once, over all streams of the client. In each stream as many answers again
+        may wait to be taken, before a slow consumer holds the calls back.
     :param requests_per_second: at most this many requests a second, tries included; ``None`` for no such limit.
     :param target_sessions: answers are planned to hold about this many sessions.
     :param doubted_from_sessions: an answer with this many sessions, and more than any before it, is proven whole by
