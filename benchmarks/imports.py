@@ -18,7 +18,7 @@ _OURS: Final = "from smappee_async import SmappeeClient"
 #: Names are loaded when they are first asked for, so this alone brings next to nothing.
 _NAMES_LATER: Final = "import smappee_async"
 _PARTS: Final = "import aiohttp, attrs, cattrs, anyio, orjson"
-_PARTS_USED: Final = "import aiohttp, attrs, cattrs, anyio, msgspec"
+_PARTS_USED: Final = "import aiohttp, attrs, cattrs, anyio, msgspec, aiolimiter"
 _GOAL: Final = Goal(at_most=1.1)
 #: Rooms of the package, and what extras bring, that the client has no business with.
 _NOT_WANTED: Final = (

@@ -27,8 +27,9 @@ class Progress:
 
     def add(self, target: Target, time_range: TimeRange) -> None:
         """A stretch of a target has been handed over."""
-        ranges = self._read.setdefault(str(target), [])
-        self._read[str(target)] = merge([*ranges, time_range])
+        name = str(target)
+        before = self._read.get(name)
+        self._read[name] = [time_range] if before is None else merge([*before, time_range])
 
     def left(self, targets: Iterable[Target], asked: TimeRange) -> dict[Target, list[TimeRange]]:
         """What is still to be read of each target."""

@@ -163,7 +163,8 @@ class Fetcher:
             failure = error
         else:
             self.ranges += 1
-            del self._cuts_for_time[piece.target]
+            if self._cuts_for_time:
+                del self._cuts_for_time[piece.target]
             self._mind_the_cap()
             self._plan.read(piece, sessions=sum(map(len, asked.answers)), elapsed_s=asked.slowest_s)
             self._held += 1

@@ -118,9 +118,10 @@ class Plan:
         return end_ms - stretch.start_ms
 
     def _stand_in_line(self, lane: _Lane, *, first: bool = False) -> None:
+        if not lane.unasked or lane.waiting:
+            return
         has_place = self._per_target is None or lane.held < self._per_target
-        may_ask = lane.pace.is_known or not lane.asked
-        if lane.unasked and has_place and may_ask and not lane.waiting:
+        if has_place and (not lane.asked or lane.pace.is_known):
             lane.waiting = True
             if first:
                 self._line.appendleft(lane)
@@ -225,7 +226,8 @@ def merge(ranges: Iterable[TimeRange]) -> list[TimeRange]:
 
 def left_to_read(asked: TimeRange, already: Iterable[TimeRange]) -> list[TimeRange]:
     """What of a range is not covered by the others, earliest first."""
-    return list(_gaps(asked, merge(already)))
+    covered = merge(already)
+    return list(_gaps(asked, covered)) if covered else [asked]
 
 
 def _gaps(asked: TimeRange, covered: Iterable[TimeRange]) -> Iterator[TimeRange]:

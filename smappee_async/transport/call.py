@@ -96,7 +96,8 @@ class Caller:
             error.with_facts(attrs.evolve(request.facts, attempts=effort.requests or None, elapsed_s=elapsed_s))
             raise
         finally:
-            effort.retries = max(0, effort.requests - 1)
+            if effort.requests > 1:
+                effort.retries = effort.requests - 1
             if tally is not None:
                 tally.add(effort)
 

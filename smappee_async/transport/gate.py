@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
+from aiolimiter import AsyncLimiter
+
 from smappee_async.limits import Limits
 
 
@@ -31,8 +33,6 @@ class Gate:
         self._places = asyncio.Semaphore(limits.concurrency)
         self._rate = None
         if limits.requests_per_second is not None:
-            from aiolimiter import AsyncLimiter  # noqa: PLC0415 - a tenth of all that importing the client costs
-
             burst = max(1.0, limits.requests_per_second)
             self._rate = AsyncLimiter(burst, burst / limits.requests_per_second)
         self._clock = asyncio.get_running_loop().time

@@ -114,21 +114,20 @@ class HttpTransport:
                 f"the call failed inside the HTTP library ({type(error).__name__})", facts=request.facts
             )
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes | bytearray | None:
         """The body, unpacked; ``None`` as soon as it is known to be too large."""
-        limit = self._limits.max_body_bytes
-        if response.content_length is not None and response.content_length > limit:
+        limit, length = self._limits.max_body_bytes, response.content_length
+        if length is not None and length > limit:
             return None
-        if response.content_length is not None and "Content-Encoding" not in response.headers:
+        if length is not None and length <= _READ_SIZE and "Content-Encoding" not in response.headers:
             return await response.read()
-        pieces: list[bytes] = []
-        size = 0
+        # Put together as it comes: joining a large answer in the end would hold the event loop up.
+        body = bytearray()
         async for piece in response.content.iter_chunked(_READ_SIZE):
-            size += len(piece)
-            if size > limit:
+            body += piece
+            if len(body) > limit:
                 return None
-            pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return body
 
     async def aclose(self) -> None:
         """Close the session; the host's connections stay open. Closing twice is nothing."""

@@ -87,7 +87,7 @@ def _outcome(answer: Answer, *, step: int = 2**62) -> list[bytes] | str:
 
 
 def _record(answer: Answer) -> None:
-    _is_sound(SESSION_READER.read(answer.body, 1001))
+    _is_sound(SESSION_READER.read(bytes(answer.body), 1001))
 
 
 def _locations(answer: Answer) -> None:

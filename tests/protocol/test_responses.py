@@ -206,11 +206,11 @@ def test_in_steps_just_the_same_is_refused(records: list[Any], step: int, data: 
 
 
 @pytest.mark.parametrize("records", [1, 20_000])
-def test_a_large_answer_leaves_the_event_loop_a_turn_for_each_mebibyte(records: int) -> None:
+def test_a_large_answer_leaves_the_event_loop_a_turn_for_each_step(records: int) -> None:
     body = json.dumps([{"id": number, "rfid": "x" * 300} for number in range(records)]).encode()
     found, turns = read_in_steps(body)
     assert len(found) == records
-    assert turns == (0 if records == 1 else 2 + len(body) // 2**20)
+    assert turns == (0 if records == 1 else 2 + len(body) // responses.SPLIT_STEP_BYTES)
 
 
 def test_an_answer_that_cannot_be_taken_apart_is_read_whole() -> None:
