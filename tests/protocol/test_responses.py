@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from smappee_async.defaults import FALLBACK_TOKEN_LIFE_S, MAX_TOKEN_LIFE_S
+from smappee_async.defaults import FALLBACK_TOKEN_LIFE_S, MAX_TOKEN_LIFE_S, SPLIT_STEP_BYTES
 from smappee_async.errors import (
     ApiError,
     BadRequest,
@@ -210,7 +210,7 @@ def test_a_large_answer_leaves_the_event_loop_a_turn_for_each_step(records: int)
     body = json.dumps([{"id": number, "rfid": "x" * 300} for number in range(records)]).encode()
     found, turns = read_in_steps(body)
     assert len(found) == records
-    assert turns == (0 if records == 1 else 2 + len(body) // responses.SPLIT_STEP_BYTES)
+    assert turns == (0 if records == 1 else 2 + len(body) // SPLIT_STEP_BYTES)
 
 
 def test_an_answer_that_cannot_be_taken_apart_is_read_whole() -> None:
