@@ -45,10 +45,12 @@ def run(scale: Scale) -> list[Row]:
 def _rows(title: str, runs: Sequence[Heartbeat], stall: Goal | None = None, p999: Goal | None = None) -> list[Row]:
     # Of all runs together: a thousandth of the beats of one are too few to say anything.
     late_ms = [late_s * 1e3 for each in runs for late_s in each.late_s]
+    held_ms = [held_s * 1e3 for each in runs for held_s in each.held_s]
     return [
         Row.of(f"{title}: longest stall", (each.longest_stall_s * 1e3 for each in runs), "ms", stall),
         Row.of(f"{title}: longest stall, CPU of the loop", (each.longest_held_s * 1e3 for each in runs), "ms"),
         Row(f"{title}: 99.9th percentile of {len(late_ms):,}", percentile(late_ms, 0.999), "ms", goal=p999),
+        Row(f"{title}: 99.9th percentile, CPU of the loop", percentile(held_ms, 0.999), "ms"),
     ]
 
 

@@ -33,7 +33,9 @@ CONCURRENCY: Final = 8
 SLICE_SESSIONS: Final = 250
 #: Splitting an answer takes 1.5 to 4 ms per MiB; a larger one than this is split in steps, and the event loop has its
 #: turn in between.
-SPLIT_STEP_BYTES: Final = 512 * 1024
+SPLIT_STEP_BYTES: Final = 256 * 1024
+#: Answers up to this are read as they come; larger ones one after the other.
+SMALL_BODY_BYTES: Final = 64 * 1024
 #: Connection pool entries idle longer are closed; below common load balancer idle times, to lose fewer races.
 KEEPALIVE_S: Final = 15.0
 

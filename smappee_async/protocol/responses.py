@@ -91,9 +91,10 @@ def _split(body: bytes | bytearray) -> Generator[None, None, list[msgspec.Raw] |
     body too: up to there a reader of JSON has been in the same state.
     """
     records: list[msgspec.Raw] = []
+    view = memoryview(body)
     opening, begin, at, tried = b"", 0, SPLIT_STEP_BYTES, 0
     while tried < _BORDERS_TRIED and (border := _BORDER.search(body, at, at + _BORDER_WITHIN)):
-        part = _records(opening + body[begin : border.start() + 1] + b"]")
+        part = _records(b"".join((opening, view[begin : border.start() + 1], b"]")))
         if part is None:
             tried += 1
             at = border.end()
@@ -102,7 +103,7 @@ def _split(body: bytes | bytearray) -> Generator[None, None, list[msgspec.Raw] |
             opening, begin = b"[", border.end()
             at = begin + SPLIT_STEP_BYTES
         yield
-    rest = _records(opening + body[begin:])
+    rest = _records(b"".join((opening, view[begin:])))
     yield
     return None if rest is None else records + rest
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Generator
+from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Protocol, TypeVar
 
 import attrs
 
-from smappee_async.defaults import PROBE_INTERVAL_S
+from smappee_async.defaults import PROBE_INTERVAL_S, SMALL_BODY_BYTES
 from smappee_async.errors import (
     ApiError,
     AuthenticationError,
@@ -72,6 +73,7 @@ class Caller:
         self._budget = RetryBudget(policy.budget)
         self._on_event = on_event
         self._clock = asyncio.get_running_loop().time
+        self._turn = asyncio.Lock()
 
     async def call(
         self,
@@ -165,7 +167,7 @@ class Caller:
         try:
             answer = await self._transport.send(request, token)
             effort.bytes += len(answer.body)
-            result = await _in_turns(read(answer))
+            result = await self._in_turns(read(answer), len(answer.body))
         except RequestError as error:
             # Any definite answer, a 404 too, shows that the service is up.
             self._gate.failed() if is_passing(error) else self._gate.answered()
@@ -175,6 +177,21 @@ class Caller:
         effort.slowest_s = max(effort.slowest_s, self._clock() - began_at)
         self._tell("answered", request, effort, status=answer.status)
         return result
+
+    async def _in_turns(self, steps: Generator[None, None, ResultT], size_bytes: int) -> ResultT:
+        """Take the steps of reading one by one, and let the event loop have its turn in between.
+
+        Answers come in bursts, so those of some size are read one after the other: all of them in one turn of the loop
+        would hold up whatever else the host program does in it.
+        """
+        async with self._turn if size_bytes > SMALL_BODY_BYTES else nullcontext():
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    result: ResultT = end.value
+                    return result
+                await asyncio.sleep(0)
 
     def _tell(
         self, kind: EventKind, request: Request, effort: Tally, *, detail: str = "", status: int | None = None
@@ -212,14 +229,3 @@ def at_once(read: Callable[[Answer], ResultT]) -> Read[ResultT]:
         yield
 
     return steps
-
-
-async def _in_turns(steps: Generator[None, None, ResultT]) -> ResultT:
-    """Take the steps one by one, and let the event loop have its turn in between."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: ResultT = end.value
-            return result
-        await asyncio.sleep(0)
