@@ -73,11 +73,10 @@ class Asker:
         :raises SmappeeError: one of the calls did not succeed.
         """
         tally = Tally()
+        answers: Answers = []
         try:
-            answers = [
-                await self._records(piece.target, piece.time_range, active=active, tally=tally)
-                for active in self._queries
-            ]
+            for active in self._queries:
+                answers.append(await self._records(piece.target, piece.time_range, active=active, tally=tally))
         finally:
             self._tally.add(tally)
         return Asked(answers, tally.slowest_s)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Generator
-from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Protocol, TypeVar
 
@@ -92,6 +91,8 @@ class Caller:
         started_at = self._clock()
         effort = Tally()
         try:
+            if deadline_at is None:
+                return await self._until_done(request, read, effort)
             return await self._within(deadline_at, request, read, effort)
         except SmappeeError as error:
             elapsed_s = self._clock() - started_at
@@ -103,9 +104,7 @@ class Caller:
             if tally is not None:
                 tally.add(effort)
 
-    async def _within(self, deadline_at: float | None, request: Request, read: Read[ResultT], effort: Tally) -> ResultT:
-        if deadline_at is None:
-            return await self._until_done(request, read, effort)
+    async def _within(self, deadline_at: float, request: Request, read: Read[ResultT], effort: Tally) -> ResultT:
         timer = asyncio.timeout_at(deadline_at)
         if self._clock() < deadline_at:
             try:
@@ -167,7 +166,8 @@ class Caller:
         try:
             answer = await self._transport.send(request, token)
             effort.bytes += len(answer.body)
-            result = await self._in_turns(read(answer), len(answer.body))
+            is_small = len(answer.body) <= SMALL_BODY_BYTES
+            result = _all_steps(read(answer)) if is_small else await self._in_turns(read(answer))
         except RequestError as error:
             # Any definite answer, a 404 too, shows that the service is up.
             self._gate.failed() if is_passing(error) else self._gate.answered()
@@ -178,13 +178,13 @@ class Caller:
         self._tell("answered", request, effort, status=answer.status)
         return result
 
-    async def _in_turns(self, steps: Generator[None, None, ResultT], size_bytes: int) -> ResultT:
+    async def _in_turns(self, steps: Generator[None, None, ResultT]) -> ResultT:
         """Take the steps of reading one by one, and let the event loop have its turn in between.
 
         Answers come in bursts, so those of some size are read one after the other: all of them in one turn of the loop
         would hold up whatever else the host program does in it.
         """
-        async with self._turn if size_bytes > SMALL_BODY_BYTES else nullcontext():
+        async with self._turn:
             while True:
                 try:
                     next(steps)
@@ -229,3 +229,12 @@ def at_once(read: Callable[[Answer], ResultT]) -> Read[ResultT]:
         yield
 
     return steps
+
+
+def _all_steps(steps: Generator[None, None, ResultT]) -> ResultT:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: ResultT = end.value
+            return result
