@@ -124,9 +124,9 @@ class HttpTransport:
         # Put together as it comes: joining a large answer in the end would hold the event loop up.
         body = bytearray()
         async for piece in response.content.iter_chunked(_READ_SIZE):
-            body += piece
-            if len(body) > limit:
+            if len(body) + len(piece) > limit:
                 return None
+            body += piece
         return body
 
     async def aclose(self) -> None:
