@@ -40,8 +40,9 @@ class Fetched:
 class Fetcher:
     """Asks for the pieces of a plan, at most ``concurrency`` at once.
 
-    While as many as that were read and not taken, nothing more is asked: a slow consumer holds the requests back. There
-    are no idle tasks: each asks for piece after piece while there is room, and whatever makes room starts another.
+    What is under way and what was read but not taken are twice as many at most: a slow consumer holds the requests
+    back, and each answer that it takes lets one more be asked for. There are no idle tasks: each asks for piece after
+    piece while there is room, and whatever makes room starts another.
 
     :param ask: reads one piece; raises a :class:`SmappeeError`.
     :param cap: what is known of a limit on the sessions in one answer.
@@ -129,14 +130,14 @@ class Fetcher:
     # --- asking -------------------------------------------------------------------------------------------------------
 
     def _start_more(self) -> None:
-        while len(self._tasks) < self._concurrency and (piece := self._next()) is not None:
+        while (working := len(self._tasks)) < self._concurrency and (piece := self._next(working + 1)) is not None:
             self._tasks.add(asyncio.create_task(self._work(piece), name="smappee sessions"))
 
-    def _next(self) -> Piece | None:
-        """The next piece to ask for now, if any."""
+    def _next(self, working: int) -> Piece | None:
+        """The next piece for one of so many tasks, if there is any to ask for now."""
         if self._stopped or self._error is not None:
             return None
-        if not self._in_order and self._held >= self._concurrency:
+        if not self._in_order and self._held + working > 2 * self._concurrency:
             return None
         return self._plan.next()
 
@@ -146,7 +147,7 @@ class Fetcher:
             while piece is not None:
                 await self._read(piece)
                 self._news.set()
-                piece = self._next()
+                piece = self._next(len(self._tasks))
         except Exception as error:  # noqa: BLE001 - whatever it is, the consumer is the one to be told
             self._end(error)
         finally:
