@@ -81,11 +81,11 @@ class Pace:
         self._sessions = self._sessions * fade + sessions
         self._span_ms = self._span_ms * fade + span_ms
         self._looked_at_ms += span_ms
-        if self._is_much(sessions):
+        if span_ms and self._is_much(sessions):  # an open end may begin later than what is thought to be now
             self._densest = max(self._densest * defaults.BUSY_FADE, sessions / span_ms)
         if slow:
             self._at_most_ms = max(span_ms / 2, _SHORTEST_MS)
-        elif span_ms >= self._at_most_ms:
+        elif span_ms > self._at_most_ms / 2:  # pieces are a little shorter than they may be, so that all are alike
             self._at_most_ms *= 2
 
     def too_much(self, span_ms: int) -> None:

@@ -141,6 +141,26 @@ def test_a_length_that_was_too_much_once_is_tried_again_after_shorter_ones_were_
     assert pace.span_ms(YEARS) > 10 * DAY
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_faults_that_pass_do_not_leave_it_asking_for_less_and_less(seed: int) -> None:
+    chance, pace, left_ms, requests = random.Random(seed), Pace(250), 365 * DAY, 0
+    while left_ms:
+        span_ms = pace.span_ms(left_ms)
+        requests += 1
+        if chance.random() < 0.2 and span_ms > 2 * MINUTE:
+            pace.too_much(span_ms)
+        else:
+            pace.learn(300 * span_ms // DAY, span_ms, 0.1)
+            left_ms -= span_ms
+    assert requests <= 2 * 365 * 300 / 250
+
+
+def test_an_open_end_that_begins_after_what_is_thought_to_be_now_can_be_read() -> None:
+    pace = Pace(TARGET)
+    pace.learn(2 * TARGET, 0, 0.1)
+    assert pace.span_ms(YEARS) > 0
+
+
 def test_a_short_rest_is_asked_for_with_the_piece_before_it() -> None:
     pace = Pace(TARGET)
     pace.learn(2_000, 20 * DAY, 0.1)
