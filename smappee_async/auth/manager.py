@@ -137,10 +137,11 @@ class TokenManager:
             return None
         now = self._clocks.reading()
         life = self._current.life
-        if (left_s := life.left_s(now)) <= 0:
-            return None
-        if left_s <= life.margin_s and now.monotonic >= self._quiet_until:
-            self._renew_soon()
+        if not life.is_fresh(now):
+            if life.left_s(now) <= 0:
+                return None
+            if now.monotonic >= self._quiet_until:
+                self._renew_soon()
         return self._current.token
 
     # --- one renewal at a time ----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import types
 from collections.abc import Callable, Generator
 from http import HTTPStatus
 from typing import Protocol, TypeVar
@@ -72,7 +73,7 @@ class Caller:
         self._budget = RetryBudget(policy.budget)
         self._on_event = on_event
         self._clock = asyncio.get_running_loop().time
-        self._turn = asyncio.Lock()
+        self._one_by_one = asyncio.Lock()
 
     async def call(
         self,
@@ -166,8 +167,12 @@ class Caller:
         try:
             answer = await self._transport.send(request, token)
             effort.bytes += len(answer.body)
-            is_small = len(answer.body) <= SMALL_BODY_BYTES
-            result = _all_steps(read(answer)) if is_small else await self._in_turns(read(answer))
+            if len(answer.body) <= SMALL_BODY_BYTES:
+                result = await _in_turns(read(answer))
+            else:
+                # Answers come in bursts; all of them in one turn of the loop would hold up whatever else runs in it.
+                async with self._one_by_one:
+                    result = await _in_turns(read(answer))
         except RequestError as error:
             # Any definite answer, a 404 too, shows that the service is up.
             self._gate.failed() if is_passing(error) else self._gate.answered()
@@ -177,21 +182,6 @@ class Caller:
         effort.slowest_s = max(effort.slowest_s, self._clock() - began_at)
         self._tell("answered", request, effort, status=answer.status)
         return result
-
-    async def _in_turns(self, steps: Generator[None, None, ResultT]) -> ResultT:
-        """Take the steps of reading one by one, and let the event loop have its turn in between.
-
-        Answers come in bursts, so those of some size are read one after the other: all of them in one turn of the loop
-        would hold up whatever else the host program does in it.
-        """
-        async with self._turn:
-            while True:
-                try:
-                    next(steps)
-                except StopIteration as end:
-                    result: ResultT = end.value
-                    return result
-                await asyncio.sleep(0)
 
     def _tell(
         self, kind: EventKind, request: Request, effort: Tally, *, detail: str = "", status: int | None = None
@@ -231,10 +221,7 @@ def at_once(read: Callable[[Answer], ResultT]) -> Read[ResultT]:
     return steps
 
 
-def _all_steps(steps: Generator[None, None, ResultT]) -> ResultT:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: ResultT = end.value
-            return result
+@types.coroutine
+def _in_turns(steps: Generator[None, None, ResultT]) -> Generator[None, None, ResultT]:
+    """Awaitable: a bare yield gives the event loop its turn, as ``asyncio.sleep(0)`` does."""
+    return (yield from steps)
