@@ -83,8 +83,10 @@ async def loop_on_our_parts(
     read = SESSION_READER.read
 
     async def ask(question: Question) -> int:
-        answer = await transport.send(park_sessions(base_url, question.park, question.time_range, active=False), token)
-        return _count([read(raw, question.park) for raw in read_sessions(answer)])
+        response = await transport.send(
+            park_sessions(base_url, question.park, question.time_range, active=False), token
+        )
+        return _count([read(raw, question.park) for raw in read_sessions(response)])
 
     return await _by_workers(ask, questions, concurrency)
 

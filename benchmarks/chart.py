@@ -97,14 +97,14 @@ _PANELS: Final = (
         "\N{MULTIPLICATION SIGN}",
         (
             _OURS,
-            _Bar("month by month, answers of 152,000", "mixture, even: requests of fixed months ÷ ours"),
-            _Bar("week by week, answers of 35,000", "mixture, even: requests of fixed weeks ÷ ours"),
-            _Bar("19 hours each, answers of 4,000", "mixture, even: requests of 19 h steps, as bounded, ÷ ours"),
+            _Bar("month by month, responses of 152,000", "mixture, even: requests of fixed months ÷ ours"),
+            _Bar("week by week, responses of 35,000", "mixture, even: requests of fixed weeks ÷ ours"),
+            _Bar("19 hours each, responses of 4,000", "mixture, even: requests of 19 h steps, as bounded, ÷ ours"),
         ),
     ),
     _Panel(
         "Longest stall of the event loop",
-        "while an answer of 50,000 sessions is read",
+        "while a response of 50,000 sessions is read",
         "host",
         " ms",
         (

@@ -1,4 +1,4 @@
-"""Against a service that takes 50 ms an answer: how close to the ideal, and how soon the first session is out."""
+"""Against a service that takes 50 ms a response: how close to the ideal, and how soon the first session is out."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from benchmarks.scale import Scale
 from benchmarks.server import serving
 from benchmarks.world import Kind, parks
 from smappee_async import Limits, SmappeeClient
-from smappee_async.query.question import Order
+from smappee_async.query.session_query import Order
 
 _ANSWER_S: Final = 0.05
 _YEAR: Final = asking.first_days(365)
 _MONTH: Final = asking.first_days(31)
-#: Thirty sessions a month, and answers of about as many: each park's year is some twelve requests.
+#: Thirty sessions a month, and responses of about as many: each park's year is some twelve requests.
 _LIMITS: Final = Limits(concurrency=16, target_sessions=30)
 _YEARLY: Final = Kind(sessions=365, days=365)
 _MONTHLY: Final = Kind(sessions=500, days=31)
@@ -66,7 +66,7 @@ async def _whole(client: SmappeeClient, order: Order, repeats: int, goal: Goal |
 
 
 async def _first(client: SmappeeClient, session: aiohttp.ClientSession, base_url: str, scale: Scale) -> Row:
-    """How soon the first session is out, beside how soon a bare request has its answer."""
+    """How soon the first session is out, beside how soon a bare request has its response."""
     park = parks(2, 1)[0]
     ratios: list[float] = []
     for number in range(scale.of(21, quick=2) + 1):
@@ -74,7 +74,7 @@ async def _first(client: SmappeeClient, session: aiohttp.ClientSession, base_url
         answered_s = await _timed(partial(_bare, session, base_url, park))
         if number:
             ratios.append(out_s / answered_s)
-    return Row.of("first session out ÷ a bare request's answer", ratios, goal=Goal(at_most=1.2))
+    return Row.of("first session out ÷ a bare request's response", ratios, goal=Goal(at_most=1.2))
 
 
 async def _timed(work: Callable[[], Awaitable[None]]) -> float:

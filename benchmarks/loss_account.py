@@ -73,9 +73,9 @@ def jobs(sessions: int, *, quick: bool) -> list[Job]:
         Job("nothing", (), 0.0, sessions),
         *(Job(kind, (kind,), _ALONE, sessions) for kind in kinds),
         *(Job(f"mix {number}", _mixed(number), _IN_MIX * (number + 1), sessions) for number in range(_MIXES)),
-        Job(f"cap of {_CAP}", (), 0.0, sessions, Setup(result_cap=_CAP)),
-        Job(f"cap of {_CAP}, mix", tuple(kinds), _IN_MIX, sessions, Setup(result_cap=_CAP)),
-        Job("204 for none, mix", tuple(kinds), _IN_MIX, sessions, Setup(empty_answer="no_content")),
+        Job(f"cap of {_CAP}", (), 0.0, sessions, Setup(session_limit=_CAP)),
+        Job(f"cap of {_CAP}, mix", tuple(kinds), _IN_MIX, sessions, Setup(session_limit=_CAP)),
+        Job("204 for none, mix", tuple(kinds), _IN_MIX, sessions, Setup(empty_response="no_content")),
         *(Job(" + ".join(pair), pair, _IN_PAIR, in_pairs) for pair in pairs),
     ]
 

@@ -96,17 +96,17 @@ def _mixture_rows(title: str, demands: Mapping[int, Demand]) -> list[Row]:
             "requests",
             goal=Goal(at_most=4),
         ),
-        Row(f"mixture, {title}: largest answer ÷ target", ours.largest / TARGET_SESSIONS, goal=Goal(at_most=2)),
+        Row(f"mixture, {title}: largest response ÷ target", ours.largest / TARGET_SESSIONS, goal=Goal(at_most=2)),
         Row(f"mixture, {title}: requests of fixed months ÷ ours", months.requests / ours.requests),
-        Row(f"mixture, {title}: largest answer of fixed months ÷ target", months.largest / TARGET_SESSIONS),
+        Row(f"mixture, {title}: largest response of fixed months ÷ target", months.largest / TARGET_SESSIONS),
         Row(f"mixture, {title}: requests of fixed weeks ÷ ours", weeks.requests / ours.requests),
-        Row(f"mixture, {title}: largest answer of fixed weeks ÷ target", weeks.largest / TARGET_SESSIONS),
+        Row(f"mixture, {title}: largest response of fixed weeks ÷ target", weeks.largest / TARGET_SESSIONS),
         Row(
             f"mixture, {title}: requests of {step / timedelta(hours=1):g} h steps, as bounded, ÷ ours",
             bounded.requests / ours.requests,
         ),
         Row(
-            f"mixture, {title}: wall ÷ fixed months, 20 ms an answer",
+            f"mixture, {title}: wall ÷ fixed months, 20 ms a response",
             ours.wall_s / months.wall_s,
             goal=Goal(at_most=1),
         ),
@@ -134,7 +134,7 @@ def _growth_rows(parks: int) -> list[Row]:
     return [
         Row(f"{title}: requests", ours.requests, "requests"),
         Row(f"{title}: requests ÷ least possible", ours.requests / least),
-        Row(f"{title}: wall, 20 ms an answer", ours.wall_s, "s"),
+        Row(f"{title}: wall, 20 ms a response", ours.wall_s, "s"),
         Row(f"{title}: CPU of planning", cpu_s, "s"),
         Row(f"{title}: memory of planning", memory / _MIB, "MiB"),
     ]

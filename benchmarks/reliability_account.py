@@ -31,7 +31,7 @@ from benchmarks.reliability_faults import LIMITS, RECIPES, RETRY, SETTLING_S
 from benchmarks.reliability_service import Asked, FaultJson, Service, Setup, credentials
 from benchmarks.reliability_truth import Payload, Truth, payload, truth_about, wire_record
 from smappee_async import ChargingSession, SmappeeClient, SmappeeError, TimeRange
-from smappee_async.events import Event
+from smappee_async.events import ClientEvent
 from smappee_async.models import JsonValue
 from smappee_async.query.stream import SessionStream
 
@@ -154,7 +154,7 @@ class Fetch:
         self._failed = self._raised = self._unnamed = self._unbalanced = 0
         self._errors: Counter[str] = Counter()
 
-    def note(self, event: Event) -> None:
+    def note(self, event: ClientEvent) -> None:
         """Count the attempts at each question, by their events."""
         facts = event.facts
         if event.kind in ("answered", "failed") and facts.time_range is not None:
@@ -277,7 +277,7 @@ class Fetch:
             unnamed=self._unnamed,
             uncounted=self._uncounted(asked) + self._unbalanced,
             lost=sum(1 for _ in self._missing()),
-            # A record that was unreadable once and readable in another answer has come, and was also listed.
+            # A record that was unreadable once and readable in another response has come, and was also listed.
             doubled=sum(times - 1 for times in self._came.values()),
             phantom=self._phantom + sum(1 for key in self._named_invalid if key not in self._scene.truth),
             stale=self._stale,

@@ -26,7 +26,7 @@ RETRY: Final = RetryPolicy(
     budget=1_000_000,
 )
 
-#: Faults that pass: whoever asks again gets the right answer.
+#: Faults that pass: whoever asks again gets the right response.
 PASSING: Final[Mapping[str, Recipe]] = {
     "status": {"kind": "status", "status": 503},
     "throttled": {"kind": "status", "status": 429, "retry_after": "0"},

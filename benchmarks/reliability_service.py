@@ -35,21 +35,23 @@ class Setup:
 
     :param parks: how many parks its world has, of several kinds.
     :param expires_in_s: life of an access token.
-    :param result_cap: how many sessions of an answer are silently kept, if not all.
+    :param session_limit: how many sessions of an reply are silently kept, if not all.
     """
 
     parks: int = 24
     sessions_per_year: int = 200_000
     expires_in_s: int = 36_000
-    result_cap: int | None = None
-    empty_answer: EmptyAnswer = "array"
+    session_limit: int | None = None
+    empty_response: EmptyAnswer = "array"
     log_limit: int = 50_000
     cache_mib: int = 256
 
     @property
     def assumptions(self) -> Assumptions:
         """The reading of the service."""
-        return Assumptions(expires_in_s=self.expires_in_s, result_cap=self.result_cap, empty_answer=self.empty_answer)
+        return Assumptions(
+            expires_in_s=self.expires_in_s, session_limit=self.session_limit, empty_response=self.empty_response
+        )
 
     @property
     def world(self) -> World:
@@ -140,10 +142,10 @@ class Service:
             aiohttp.ClientSession() as session,
             session.request(method, f"{self._admin_url}/{route}", json=body) as response,
         ):
-            answer: object = await response.json()
+            reply: object = await response.json()
             if not response.ok:
-                raise RuntimeError(f"{method} {route}: {answer}")
-            return answer
+                raise RuntimeError(f"{method} {route}: {reply}")
+            return reply
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ from benchmarks.reliability_service import credentials
 from smappee_async import FileTokenStore, Limits, RedisTokenStore, StoredToken, TokenStore, defaults
 from smappee_async.auth.manager import TokenManager
 from smappee_async.auth.stores import Lease
-from smappee_async.events import Event
+from smappee_async.events import ClientEvent
 from smappee_async.protocol.requests import service_locations
 from smappee_async.secret import Secret
 from smappee_async.transport.http import HttpTransport
@@ -108,7 +108,7 @@ class _Worker:
     def _count(self, what: Count) -> None:
         self._counts[self._orders.slot * len(Count) + what] += 1
 
-    def _note(self, event: Event) -> None:
+    def _note(self, event: ClientEvent) -> None:
         if event.kind == "token_renewed":
             self._count(Count.RENEWED)
 
@@ -131,11 +131,11 @@ class _Worker:
         rejected: Secret | None = None
         while True:
             token = await self._manager.access_token(rejected)
-            answer = await self._transport.send(service_locations(self._orders.base_url), token)
-            if answer.status != 401:
+            response = await self._transport.send(service_locations(self._orders.base_url), token)
+            if response.status != 401:
                 break
             rejected = token
-        assert answer.status == 200, answer.status
+        assert response.status == 200, response.status
         self._count(Count.CALLS)
 
 

@@ -1,6 +1,6 @@
-"""The service in a process of its own: one asyncio protocol that answers with ready-made bytes and does little else.
+"""The service in a process of its own: one asyncio protocol that responses with ready-made bytes and does little else.
 
-It looks at what is asked: an answer holds just the sessions that start in its range.
+It looks at what is asked: a response holds just the sessions that start in its range.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Setup:
     """What the service is like.
 
     :param kinds: of which its parks are; see :mod:`benchmarks.world`.
-    :param delay_s: how long it takes before it answers a question about sessions.
+    :param delay_s: how long it takes before it responds to a question about sessions.
     """
 
     kinds: Sequence[Kind]
@@ -82,11 +82,11 @@ class _Connection(asyncio.Protocol):
 
     def _answer(self, head: bytes) -> None:
         if asked := _SESSIONS.match(head):
-            answer = self._sessions(asked)
+            response = self._sessions(asked)
             if self._delay_s:
-                asyncio.get_running_loop().call_later(self._delay_s, self._send, answer)
+                asyncio.get_running_loop().call_later(self._delay_s, self._send, response)
             else:
-                self._send(answer)
+                self._send(response)
         elif head.startswith(b"POST /dev/v3/oauth2/token "):
             self._send([_HEAD % (b"200 OK", len(TOKEN)), TOKEN])
         else:
@@ -100,9 +100,9 @@ class _Connection(asyncio.Protocol):
             found = found[:0]
         return [_HEAD % (b"200 OK", len(found) + 2), b"[", found, b"]"]
 
-    def _send(self, answer: list[bytes | memoryview]) -> None:
+    def _send(self, response: list[bytes | memoryview]) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.writelines(answer)
+            self._transport.writelines(response)
 
 
 async def _serve(setup: Setup) -> None:

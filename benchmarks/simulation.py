@@ -12,10 +12,10 @@ import attrs
 
 from benchmarks.demand import Demand
 from smappee_async import TimeRange
-from smappee_async.query.plan import Piece, Plan, Target
+from smappee_async.query.plan import Chunk, Plan, Target
 
 WORKERS: Final = 8
-ANSWER_S: Final = 0.02
+RESPONSE_S: Final = 0.02
 _QUARTER: Final = timedelta(minutes=15)
 
 
@@ -24,7 +24,7 @@ class Asked:
     """What the requests came to.
 
     :param requests: how many, all parks together.
-    :param largest: sessions in the largest answer.
+    :param largest: sessions in the largest response.
     :param wall_s: how long it all took, in virtual time.
     :param by_park: how many requests each park took.
     """
@@ -41,23 +41,23 @@ def adaptive(demands: Mapping[int, Demand], asked: TimeRange, target_sessions: i
     stretches = {Target(park): [asked] for park in demands}
     plan = Plan(stretches, target_sessions=target_sessions, now_ms=asked.end_ms)
     found = Asked(by_park=dict.fromkeys(demands, 0))
-    under_way: list[tuple[float, int, Piece]] = []
+    under_way: list[tuple[float, int, Chunk]] = []
     now_s = 0.0
     while True:
-        while len(under_way) < WORKERS and (piece := plan.next()) is not None:
+        while len(under_way) < WORKERS and (chunk := plan.next()) is not None:
             found.requests += 1
-            heapq.heappush(under_way, (now_s + ANSWER_S, found.requests, piece))
+            heapq.heappush(under_way, (now_s + RESPONSE_S, found.requests, chunk))
         if not under_way:
             break
-        now_s, _, piece = heapq.heappop(under_way)
-        park, end_ms = piece.target.service_location_id, piece.time_range.end_ms
+        now_s, _, chunk = heapq.heappop(under_way)
+        park, end_ms = chunk.target.service_location_id, chunk.time_range.end_ms
         assert park is not None
         assert end_ms is not None
-        sessions = demands[park].count(piece.time_range.start_ms, end_ms)
+        sessions = demands[park].count(chunk.time_range.start_ms, end_ms)
         found.by_park[park] += 1
         found.largest = max(found.largest, sessions)
-        plan.read(piece, sessions=sessions, elapsed_s=ANSWER_S)
-        plan.give_back(piece)
+        plan.read(chunk, sessions=sessions, elapsed_s=RESPONSE_S)
+        plan.give_back(chunk)
     assert plan.is_done
     found.wall_s = now_s
     return found
@@ -65,21 +65,21 @@ def adaptive(demands: Mapping[int, Demand], asked: TimeRange, target_sessions: i
 
 def fixed(demands: Mapping[int, Demand], asked: TimeRange, step: timedelta) -> Asked:
     """The same range cut for every park alike."""
-    edges = [piece.start_ms for piece in asked.split(step)]
+    edges = [chunk.start_ms for chunk in asked.split(step)]
     assert asked.end_ms is not None
     requests = len(edges) * len(demands)
     ends = [*edges[1:], asked.end_ms]
-    largest = max(demand.count(*piece) for demand in demands.values() for piece in zip(edges, ends, strict=True))
+    largest = max(demand.count(*chunk) for demand in demands.values() for chunk in zip(edges, ends, strict=True))
     return Asked(
         requests=requests,
         largest=largest,
-        wall_s=math.ceil(requests / WORKERS) * ANSWER_S,
+        wall_s=math.ceil(requests / WORKERS) * RESPONSE_S,
         by_park=dict.fromkeys(demands, len(edges)),
     )
 
 
 def least_requests(demands: Mapping[int, Demand], asked: TimeRange, target_sessions: int) -> int:
-    """The fewest that answers of the target's size can do with."""
+    """The fewest that responses of the target's size can do with."""
     assert asked.end_ms is not None
     sessions = (demand.count(asked.start_ms, asked.end_ms) for demand in demands.values())
     return sum(max(1, math.ceil(count / target_sessions)) for count in sessions)

@@ -36,11 +36,11 @@ from benchmarks.reliability_faults import LIMITS, PASSING, RETRY
 from benchmarks.reliability_service import FaultJson, Service, Setup, credentials, serving
 from benchmarks.reliability_truth import Account, Difference, Truth, truth_about
 from smappee_async import SmappeeClient, SmappeeError, TimeRange
-from smappee_async.events import Event
+from smappee_async.events import ClientEvent
 
 _MONTHS: Final = ((2026, 7), (2026, 8), (2026, 9), (2026, 10))
 _PARKS: Final = 16
-#: A hundred sessions in a usual answer: many requests, each with something in it.
+#: A hundred sessions in a usual response: many requests, each with something in it.
 _SESSIONS_PER_YEAR: Final = 20_000
 _PARKS_ASKED: Final = 6
 _CONSUMERS: Final = 3
@@ -91,13 +91,13 @@ class Done:
     events: Counter[str] = attrs.field(factory=Counter)
     uncaught: list[str] = attrs.field(factory=list)
 
-    def note(self, event: Event) -> None:
+    def note(self, event: ClientEvent) -> None:
         """Count one event of the client."""
         self.events[event.kind] += 1
         self.requests += event.kind in ("answered", "failed")
 
     def add(self, found: Difference) -> None:
-        """Add up what was wrong with one answer."""
+        """Add up what was wrong with one response."""
         pairs = zip(attrs.astuple(self.wrong), attrs.astuple(found), strict=True)
         self.wrong = Difference(*(before + now for before, now in pairs))
 

@@ -22,7 +22,7 @@ from benchmarks.server import TOKEN, serving
 from benchmarks.world import Kind, array, parks
 from smappee_async import Limits, SmappeeClient
 from smappee_async.protocol.requests import Request
-from smappee_async.protocol.responses import Answer
+from smappee_async.protocol.responses import Response
 from smappee_async.secret import Secret
 from smappee_async.transport.http import HttpTransport
 
@@ -33,7 +33,7 @@ _LIMITS: Final = Limits(concurrency=8)
 
 @attrs.frozen
 class _Case:
-    """So many sessions an answer, from so many parks.
+    """So many sessions a response, from so many parks.
 
     :param goal: for the stream's CPU time over that of a bare loop.
     :param machinery_goal: for the stream's over that of its own parts.
@@ -85,8 +85,8 @@ def run(scale: Scale) -> list[Row]:
 def counts() -> dict[str, float]:
     """What a request and a session cost in steps of the interpreter: all of the client, but not the HTTP library."""
     return {
-        "bytecodes a request, 10 an answer": _bytecodes(sessions=10, requests=100) / 100,
-        "bytecodes a session, 500 an answer": _bytecodes(sessions=500, requests=10) / 5_000,
+        "bytecodes a request, 10 a response": _bytecodes(sessions=10, requests=100) / 100,
+        "bytecodes a session, 500 a response": _bytecodes(sessions=500, requests=10) / 5_000,
     }
 
 
@@ -97,7 +97,7 @@ async def _run(base_url: str, scale: Scale) -> list[Row]:
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         transport = await stack.enter_async_context(aclosing(HttpTransport(_LIMITS)))
         contenders = _Contenders(client, session, transport, base_url)
-        # The first large answer is proven whole by asking again, once for the life of a client; that is not compared.
+        # The first large response is proven whole by asking again, once for the life of a client; that is not compared.
         await client.sessions(parks(len(_CASES), 1), _MONTH).collect()
         rows: list[Row] = []
         for kind, case in enumerate(_CASES, 1):
@@ -108,7 +108,7 @@ async def _run(base_url: str, scale: Scale) -> list[Row]:
 async def _compare(contenders: _Contenders, case: _Case, numbers: list[int], scale: Scale) -> list[Row]:
     sessions = case.sessions * len(numbers)
     rounds = await side_by_side_async(contenders.of(numbers, sessions), rounds=scale.of(11, quick=2))
-    title = f"{case.sessions:,} an answer"
+    title = f"{case.sessions:,} a response"
     return [
         rounds.micros_each(f"{title}: stream, a request", "stream", len(numbers)),
         rounds.micros_each(f"{title}: stream, a session", "stream", sessions),
@@ -137,12 +137,12 @@ def _bytecodes(sessions: int, requests: int) -> int:
     """The steps of one stream, in a loop and a client of its own."""
     body = array(sessions)
 
-    async def send(_: HttpTransport, request: Request, __: Secret | None = None) -> Answer:
+    async def send(_: HttpTransport, request: Request, __: Secret | None = None) -> Response:
         await asyncio.sleep(0)
-        return Answer(status=200, body=TOKEN if request.method == "POST" else body)
+        return Response(status=200, body=TOKEN if request.method == "POST" else body)
 
     async def main() -> None:
-        async with asking.connect("http://127.0.0.1:1", limits=Limits(doubted_from_sessions=None)) as client:
+        async with asking.connect("http://127.0.0.1:1", limits=Limits(verify_from_sessions=None)) as client:
             assert await _stream(client, parks(1, requests)) == sessions * requests
 
     with patch.object(HttpTransport, "send", send):

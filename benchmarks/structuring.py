@@ -1,4 +1,4 @@
-"""From the bytes of an answer to records: ours, peers', and what a decoder alone takes."""
+"""From the bytes of a response to records: ours, peers', and what a decoder alone takes."""
 
 from __future__ import annotations
 

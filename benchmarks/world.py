@@ -71,7 +71,7 @@ def record(number: int, start_ms: int, more: str = "") -> bytes:
 
 
 def array(count: int, more: str = "") -> bytes:
-    """A whole answer of so many records."""
+    """A whole response of so many records."""
     return b"[" + b",".join(record(number, BEGIN_MS + number * 60_000, more) for number in range(count)) + b"]"
 
 

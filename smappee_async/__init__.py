@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from smappee_async.errors import SmappeeError as SmappeeError
     from smappee_async.errors import TokenStoreError as TokenStoreError
     from smappee_async.errors import TransportError as TransportError
-    from smappee_async.events import Event as Event
+    from smappee_async.events import ClientEvent as ClientEvent
     from smappee_async.limits import Limits as Limits
     from smappee_async.limits import RetryPolicy as RetryPolicy
     from smappee_async.models import ChargingSession as ChargingSession
@@ -87,7 +87,7 @@ _ROOMS: Final = {
         "TokenStoreError",
         "TransportError",
     ),
-    "events": ("Event",),
+    "events": ("ClientEvent",),
     "limits": ("Limits", "RetryPolicy"),
     "models": (
         "ChargingSession",

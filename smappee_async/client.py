@@ -23,12 +23,12 @@ from smappee_async.events import OnEvent
 from smappee_async.limits import Limits, RetryPolicy
 from smappee_async.models import JsonValue, ServiceLocation, ServiceLocationInfo, SessionState
 from smappee_async.protocol import requests, responses
-from smappee_async.query import question
-from smappee_async.query.cap import AnswerCap
+from smappee_async.query import session_query
 from smappee_async.query.fetch import Fetcher
 from smappee_async.query.plan import Target
-from smappee_async.query.question import OnError, OnInvalid, Order, Question
+from smappee_async.query.session_query import OnError, OnInvalid, Order, SessionQuery
 from smappee_async.query.stream import Service, SessionStream
+from smappee_async.query.truncation import TruncationCheck
 from smappee_async.timerange import TimeRange
 from smappee_async.transport.call import Caller, at_once
 from smappee_async.transport.gate import Gate
@@ -137,19 +137,19 @@ class SmappeeClient:
         :param parks: service location ids of charging parks, or service locations; one or many.
         :param time_range: selects sessions by their start.
         :param state: ``"completed"``, ``"active"``, or ``"all"``: both, each session once, as completed if it is.
-        :param order: ``"arrival"`` is the fastest; ``"start"`` sorts by start over all parks, holding one stretch of
+        :param order: ``"arrival"`` is the fastest; ``"start"`` sorts by start over all parks, holding one range of
             each park in memory.
-        :param on_error: ``"raise"`` ends the stream at the first stretch that stays unreadable; ``"collect"`` goes on
+        :param on_error: ``"raise"`` ends the stream at the first each that stays unreadable; ``"collect"`` goes on
             and lists it in ``stream.failures``.
         :param on_invalid: the same for single records, in ``stream.invalid``.
         :param deadline: how long the stream may take from its first read: queueing, tokens and retries included.
-        :param resume: what ``stream.checkpoint()`` gave: stretches that had been handed over are not asked again.
+        :param resume: what ``stream.checkpoint()`` gave: ranges that had been handed over are not asked again.
         :raises ConfigurationError: at once, for what cannot work.
         :raises ClientClosed: at once, if the client is not open.
         """
         listed = (parks,) if isinstance(parks, int | ServiceLocation) else parks
         return self._stream(
-            question.parks(listed),
+            session_query.parks(listed),
             time_range=time_range,
             state=state,
             order=order,
@@ -174,7 +174,7 @@ class SmappeeClient:
         """Charging sessions of charging stations, by serial number (page 2802286597); else like :meth:`sessions`."""
         listed = (serial_numbers,) if isinstance(serial_numbers, str | int) else serial_numbers
         return self._stream(
-            question.stations(listed),
+            session_query.stations(listed),
             time_range=time_range,
             state=state,
             order=order,
@@ -215,13 +215,13 @@ class SmappeeClient:
             caller=opened.caller,
             base_url=self._base_url,
             limits=self._limits,
-            cap=opened.cap,
-            proving=opened.proving,
+            truncation=opened.truncation,
+            verifying=opened.verifying,
             on_event=self._on_event,
             check=opened.check,
             opened=opened.fetchers.add,
         )
-        return SessionStream(Question(targets=targets, **how), service)
+        return SessionStream(SessionQuery(targets=targets, **how), service)
 
 
 class _How(TypedDict):
@@ -259,8 +259,8 @@ class _Open:
         else:
             self._tokens = ProvidedTokens(credentials)
         self.caller = Caller(self._transport, Gate(limits), self._tokens, retry, on_event)
-        self.cap = AnswerCap(limits.doubted_from_sessions)
-        self.proving = anyio.Lock()
+        self.truncation = TruncationCheck(limits.verify_from_sessions)
+        self.verifying = anyio.Lock()
         self.fetchers: weakref.WeakSet[Fetcher] = weakref.WeakSet()
 
     def check(self) -> None:

@@ -18,11 +18,11 @@ LATEST_MS: Final = 4_102_444_800_000
 
 #: A TCP and TLS handshake takes well under a second; ten leave room for a lost packet or three.
 CONNECT_TIMEOUT_S: Final = 10.0
-#: Silence between two pieces of an answer. Public clients allow 15 to 45 s in all.
+#: Silence between two chunks of a response. Public clients allow 15 to 45 s in all.
 READ_TIMEOUT_S: Final = 30.0
 #: The whole attempt. Needed because a byte now and then resets the read time-out for ever.
 ATTEMPT_TIMEOUT_S: Final = 60.0
-#: About 200,000 sessions of 300 bytes: far above any answer that planning aims at.
+#: About 200,000 sessions of 300 bytes: far above any response that planning aims at.
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 
 # --- how much at once ------------------------------------------------------------------------------------------------
@@ -31,7 +31,7 @@ MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 CONCURRENCY: Final = 8
 #: Records are turned into objects this many at a time, then the event loop gets its turn.
 SLICE_SESSIONS: Final = 250
-#: Splitting an answer takes 1.5 to 4 ms per MiB; a larger one than this is split in steps, and the event loop has its
+#: Splitting a response takes 1.5 to 4 ms per MiB; a larger one than this is split in steps, and the event loop has its
 #: turn in between.
 SPLIT_STEP_BYTES: Final = 256 * 1024
 #: Answers up to this are read as they come; larger ones one after the other.
@@ -49,7 +49,7 @@ BASE_DELAY_S: Final = 0.1
 THROTTLED_BASE_DELAY_S: Final = 1.0
 #: No single computed back-off is longer, whatever the attempt.
 MAX_DELAY_S: Final = 20.0
-#: A longer Retry-After is an answer for the caller, not something to sleep through.
+#: A longer Retry-After is a response for the caller, not something to sleep through.
 MAX_RETRY_AFTER_S: Final = 120.0
 #: Retries draw on a shared bucket, so that a dead service is asked about 1 % more than once, not four times.
 RETRY_BUDGET: Final = 100
@@ -89,29 +89,29 @@ CLOSE_WAIT_S: Final = 10.0
 # --- planning --------------------------------------------------------------------------------------------------------
 
 #: A range is not cut below this: a minute that is too large for the body limit will not get better by halving.
-SHORTEST_PIECE: Final = timedelta(minutes=1)
+SHORTEST_CHUNK: Final = timedelta(minutes=1)
 #: After so many cuts in a row for time, with nothing read in between, it is not the length that is to blame.
-CUTS_FOR_TIME: Final = 3
-#: Sessions an answer should hold: the request costs a twentieth of reading them, and they take about 2 MiB until read.
+SPLITS_FOR_TIMEOUTS: Final = 3
+#: Sessions a response should hold: the request costs a twentieth of reading them, and they take about 2 MiB until read.
 TARGET_SESSIONS: Final = 2_000
-#: The usual limits of services that limit their answers begin here; smaller answers are believed as they are.
-DOUBTED_FROM_SESSIONS: Final = 100
+#: The usual limits of services that limit their responses begin here; smaller responses are believed as they are.
+VERIFY_FROM_SESSIONS: Final = 100
 #: The first look at an unknown park in a long question: of a hub with 5,000 sessions a day it brings 1,700.
 PROBE: Final = timedelta(hours=8)
 #: Until a whole day was seen, a park is taken to be this much denser than it looked: by day it is, compared to nights.
 NIGHT_SHARE: Final = 3.0
 #: Up to this, a question is asked at once: a first look would double the requests of the commonest, last month's.
-SHORT_QUESTION: Final = timedelta(days=35)
-#: A density is known once this share of a full answer has been seen.
+SHORT_QUERY: Final = timedelta(days=35)
+#: A density is known once this share of a full response has been seen.
 KNOWN_SHARE: Final = 0.25
-#: What is seen counts this much less with each answer after it: seasons and opening days change a park's density.
+#: What is seen counts this much less with each response after it: seasons and opening days change a park's density.
 FADE: Final = 0.75
-#: However quiet a park has become, should it be as busy again as it was, the next answer stays below this many full
+#: However quiet a park has become, should it be as busy again as it was, the next response stays below this many full
 #: ones; with the rest that may be added to it, below two.
 BUSY_SHARE: Final = 1.6
-#: What is remembered of that counts this much less with each answer after it: a weekend later it still does.
+#: What is remembered of that counts this much less with each response after it: a weekend later it still does.
 BUSY_FADE: Final = 0.99
-#: A rest up to this much longer than planned is asked for with the piece before it.
+#: A rest up to this much longer than planned is asked for with the chunk before it.
 REST_SHARE: Final = 1.25
-#: A slower answer is asked for in half the length next time.
-SLOW_ANSWER_S: Final = 10.0
+#: A slower response is asked for in half the length next time.
+SLOW_RESPONSE_S: Final = 10.0

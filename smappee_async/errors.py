@@ -10,15 +10,15 @@
     │   └── RefreshTokenLost      the refresh token may be spent and there is no password to log in again
     ├── DeadlineExceeded          the time that the caller allowed ran out; also a TimeoutError
     └── RequestError              one call to Smappee did not succeed
-        ├── TransportError        no complete answer: connect, TLS, time-out, disconnect
-        ├── ApiError              an answer with a status that is not a success
+        ├── TransportError        no complete response: connect, TLS, time-out, disconnect
+        ├── ApiError              a response with a status that is not a success
         │   ├── BadRequest            400 and other 4xx
         │   ├── PermissionDenied      403
         │   ├── NotFound              404
         │   ├── RateLimited           429
         │   └── ServerError           5xx
-        ├── ResponseDecodeError   an answer that cannot be read, or a record in it
-        └── ResponseTooLarge      an answer beyond the body limit
+        ├── ResponseDecodeError   a response that cannot be read, or a record in it
+        └── ResponseTooLarge      a response beyond the body limit
 
 Each carries :class:`CallFacts`: method, route template, park, range, status, attempts and seconds. None carries a
 token, a password, a user name, a query string or an RFID. All of them pickle, so that they cross process borders
@@ -28,12 +28,15 @@ token, a password, a user name, a query string or an RFID. All of them pickle, s
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 import attrs
 
+ResultT = TypeVar("ResultT")
+ErrorT = TypeVar("ErrorT", bound="SmappeeError")
 
-class Stretch(Protocol):
+
+class RangeBounds(Protocol):
     """The stretch of time that a call asked for: a :class:`~smappee_async.TimeRange`."""
 
     @property
@@ -56,7 +59,7 @@ class CallFacts:
     :param service_location_id: the charging park that was asked, or the service location.
     :param serial_number: the charging station that was asked.
     :param time_range: the stretch of time that was asked.
-    :param status: the HTTP status of the last answer.
+    :param status: the HTTP status of the last response.
     :param attempts: how many times the request was sent.
     :param elapsed_s: seconds from the first attempt's queueing to the error.
     """
@@ -65,7 +68,7 @@ class CallFacts:
     route: str | None = None
     service_location_id: int | None = None
     serial_number: str | None = None
-    time_range: Stretch | None = None
+    time_range: RangeBounds | None = None
     status: int | None = None
     attempts: int | None = None
     elapsed_s: float | None = None
@@ -128,6 +131,24 @@ class SmappeeError(Exception):
         return hash((type(self), self.reason, self.facts))
 
 
+def unwrap(outcome: ResultT | SmappeeError) -> ResultT:
+    """Return a result, or raise the error that was returned in its place, without the frames that it has been through.
+
+    The secret-safe raise: a function that handles a token, a password or a response body *returns* its error, and its
+    caller, whose frames hold none of these, passes what came back to this function. So neither the traceback nor the
+    context of the error leads to a frame that holds a secret: a crash reporter that shows local variables shows none.
+    """
+    if isinstance(outcome, SmappeeError):
+        raise without_frames(outcome)
+    return outcome
+
+
+def without_frames(error: ErrorT) -> ErrorT:
+    """The same error without its traceback, its cause and its context, whose frames may hold secrets."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
+
+
 class ConfigurationError(SmappeeError, ValueError):
     """What was passed in cannot work. Raised before anything is sent."""
 
@@ -149,9 +170,9 @@ class AuthenticationError(SmappeeError):
 
 
 class RefreshTokenLost(AuthenticationError):
-    """A refresh was sent, its answer never came, and no password is configured to log in again."""
+    """A refresh was sent, its response never came, and no password is configured to log in again."""
 
-    advice = "Log in again: the refresh token was probably spent by the call whose answer was lost"
+    advice = "Log in again: the refresh token was probably spent by the call whose response was lost"
 
 
 class DeadlineExceeded(SmappeeError, TimeoutError):
@@ -170,10 +191,10 @@ class RequestError(SmappeeError):
 
 
 class TransportError(RequestError):
-    """No complete answer came: connecting, TLS, a time-out or a lost connection.
+    """No complete response came: connecting, TLS, a time-out or a lost connection.
 
     :ivar sent: whether (a part of) the request may have reached the server.
-    :ivar timed_out: whether the request was sent and its answer took too long.
+    :ivar timed_out: whether the request was sent and its response took too long.
     :ivar untrusted: whether the server's certificate is not trusted, which trying again does not change.
     """
 
@@ -244,9 +265,9 @@ class ServerError(ApiError):
 
 
 class ResponseDecodeError(RequestError):
-    """An answer cannot be read as what was asked for, or one record in it cannot.
+    """A response cannot be read as what was asked for, or one record in it cannot.
 
-    :ivar index: position of the record in the answer, from 0; ``None`` where the answer as a whole is unreadable.
+    :ivar index: position of the record in the response, from 0; ``None`` where the response as a whole is unreadable.
     :ivar json_path: where in the record, such as ``$.from``.
     """
 
@@ -270,7 +291,7 @@ class ResponseDecodeError(RequestError):
 
 
 class ResponseTooLarge(RequestError):
-    """An answer was larger than ``Limits.max_body_bytes``, as sent or as unpacked."""
+    """A response was larger than ``Limits.max_body_bytes``, as sent or as unpacked."""
 
     advice = "Ask for a shorter range or raise Limits.max_body_bytes"
 

@@ -20,15 +20,15 @@ def _check(holds: bool, sentence: str) -> None:
 class Limits:
     """How much a client asks for at once. The reasons for the defaults stand in ``smappee_async.defaults``.
 
-    :param concurrency: calls in flight at once, over all streams of the client. In each stream as many answers again
+    :param concurrency: calls in flight at once, over all streams of the client. In each stream as many responses again
         may wait to be taken, before a slow consumer holds the calls back.
     :param requests_per_second: at most this many requests a second, tries included; ``None`` for no such limit.
-    :param target_sessions: answers are planned to hold about this many sessions.
-    :param doubted_from_sessions: an answer with this many sessions, and more than any before it, is proven whole by
-        asking again in two parts, for a service may stop at some number silently; ``None`` believes every answer.
-    :param max_body_bytes: an answer larger than this, as sent or as unpacked, is cut into shorter ranges.
+    :param target_sessions: responses are planned to hold about this many sessions.
+    :param verify_from_sessions: a response with this many sessions, and more than any before it, is proven whole by
+        asking again in two parts, for a service may stop at some number silently; ``None`` believes every response.
+    :param max_body_bytes: a response larger than this, as sent or as unpacked, is cut into shorter ranges.
     :param connect_timeout_s: name look-up, TCP and TLS together.
-    :param read_timeout_s: the longest silence within an answer.
+    :param read_timeout_s: the longest silence within a response.
     :param attempt_timeout_s: one attempt as a whole; waiting for a free place does not count.
     :raises ConfigurationError: a value that cannot work.
     """
@@ -36,7 +36,7 @@ class Limits:
     concurrency: int = defaults.CONCURRENCY
     requests_per_second: float | None = None
     target_sessions: int = defaults.TARGET_SESSIONS
-    doubted_from_sessions: int | None = defaults.DOUBTED_FROM_SESSIONS
+    verify_from_sessions: int | None = defaults.VERIFY_FROM_SESSIONS
     max_body_bytes: int = defaults.MAX_BODY_BYTES
     connect_timeout_s: float = defaults.CONNECT_TIMEOUT_S
     read_timeout_s: float = defaults.READ_TIMEOUT_S
@@ -45,8 +45,8 @@ class Limits:
     def __attrs_post_init__(self) -> None:
         _check(self.concurrency >= 1, f"Limits.concurrency must be at least 1, not {self.concurrency}")
         _check(self.target_sessions >= 1, f"Limits.target_sessions must be at least 1, not {self.target_sessions}")
-        doubt = self.doubted_from_sessions
-        _check(doubt is None or doubt >= 2, f"Limits.doubted_from_sessions must be at least 2, not {doubt}")
+        doubt = self.verify_from_sessions
+        _check(doubt is None or doubt >= 2, f"Limits.verify_from_sessions must be at least 2, not {doubt}")
         rate = self.requests_per_second
         _check(
             rate is None or (rate > 0 and math.isfinite(rate)),

@@ -242,7 +242,7 @@ class ServiceLocationInfo:
 class SessionBatch:
     """Sessions of one charging park, or station, and one stretch of time.
 
-    A long answer comes as several batches of the same ``time_range``; the last of them has ``is_last`` set.
+    A long response comes as several batches of the same ``time_range``; the last of them has ``is_last`` set.
     """
 
     service_location_id: int | None
@@ -288,11 +288,11 @@ class StreamStats:
     """Left out: unreadable, and listed in ``SessionStream.invalid``."""
     unknown_statuses: int = 0
     """Handed over with a status that the documentation does not name."""
-    ranges: int = 0
-    """Stretches of time read whole."""
+    chunks: int = 0
+    """Chunks read whole."""
     requests: int = 0
     """Requests sent, tries included."""
     retries: int = 0
     """Requests sent again after a failure."""
     bytes: int = 0
-    """Size of the answers, unpacked."""
+    """Size of the responses, unpacked."""

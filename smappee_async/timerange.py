@@ -28,7 +28,7 @@ class TimeRange:
     """The instants from ``start`` up to, and without, ``end``; without an ``end``, all from ``start`` on.
 
     Smappee selects sessions by their start in just this way, in whole milliseconds since 1970 (page 2803007489). A
-    bound between two milliseconds is moved up to the next one, which changes no answer: sessions start on whole ones.
+    bound between two milliseconds is moved up to the next one, which changes no response: sessions start on whole ones.
 
     :param start: an aware datetime.
     :param end: an aware datetime later than ``start``, or ``None`` for "and everything after".
@@ -172,10 +172,10 @@ class TimeRange:
     def split(
         self, step: timedelta | CalendarUnit, *, tz: str | tzinfo = UTC, until: datetime | None = None
     ) -> Iterator[TimeRange]:
-        """Cut into pieces that tile the range exactly: every instant lies in just one of them.
+        """Cut into chunks that tile the range exactly: every instant lies in just one of them.
 
         :param step: a length, counted from the start; or a calendar unit, cut at its borders in ``tz``.
-        :param until: for an open end only: cut up to here, and leave the last piece open; now by default.
+        :param until: for an open end only: cut up to here, and leave the last chunk open; now by default.
         :raises ConfigurationError: at once, for a step, a zone or an instant that cannot be.
         """
         if isinstance(step, timedelta):

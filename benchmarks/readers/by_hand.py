@@ -15,7 +15,7 @@ _STATUSES = {str(status): status for status in SessionStatus}
 
 
 def read(body: bytes) -> list[ChargingSession]:
-    """The sessions of an answer."""
+    """The sessions of a response."""
     return [_session(record) for record in orjson.loads(body)]
 
 

@@ -21,5 +21,5 @@ _CONVERTER.register_structure_hook(
 
 
 def read(body: bytes) -> list[ChargingSession]:
-    """The sessions of an answer."""
+    """The sessions of a response."""
     return _CONVERTER.loads(body, list[ChargingSession])

@@ -40,10 +40,10 @@ _SESSIONS = msgspec.json.Decoder(list[Session])
 
 
 def read_msgspec(body: bytes) -> list[Session]:
-    """The sessions of an answer as typed structs; keys that nobody knew are lost."""
+    """The sessions of a response as typed structs; keys that nobody knew are lost."""
     return _SESSIONS.decode(body)
 
 
 def read_orjson(body: bytes) -> Any:
-    """The sessions of an answer as plain dictionaries."""
+    """The sessions of a response as plain dictionaries."""
     return orjson.loads(body)

@@ -46,5 +46,5 @@ _SESSIONS = ORJSONDecoder(list[Session])
 
 
 def read(body: bytes) -> list[Session]:
-    """The sessions of an answer."""
+    """The sessions of a response."""
     return _SESSIONS.decode(body)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from smappee_async import ChargingSession
 from smappee_async.defaults import SLICE_SESSIONS
 from smappee_async.protocol.converter import SESSION_READER
-from smappee_async.protocol.responses import Answer, read_sessions
+from smappee_async.protocol.responses import Response, read_sessions
 
 PARK = 1_000_000
 
 
 def read(body: bytes) -> list[ChargingSession]:
-    """The sessions of an answer."""
-    raws = read_sessions(Answer(status=200, body=body))
+    """The sessions of a response."""
+    raws = read_sessions(Response(status=200, body=body))
     sessions: list[ChargingSession] = []
     for first in range(0, len(raws), SLICE_SESSIONS):
         read_at_once = SESSION_READER.read_many(raws[first : first + SLICE_SESSIONS], PARK)

@@ -41,10 +41,10 @@ _SESSIONS = TypeAdapter(list[Session])
 
 
 def read(body: bytes) -> list[Session]:
-    """The sessions of an answer."""
+    """The sessions of a response."""
     return _SESSIONS.validate_json(body)
 
 
 def read_parsed(records: list[object]) -> list[Session]:
-    """The sessions of an answer that ``json.loads`` has parsed."""
+    """The sessions of a response that ``json.loads`` has parsed."""
     return _SESSIONS.validate_python(records, strict=False)

@@ -1,4 +1,4 @@
-"""One call to the token endpoint, and what its answer means for the refresh token that was sent."""
+"""One call to the token endpoint, and what its response means for the refresh token that was sent."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from smappee_async.errors import (
     TransportError,
 )
 from smappee_async.protocol.requests import Request, password_grant, refresh_grant
-from smappee_async.protocol.responses import Answer, Granted, NotNow, Refused, Unclear, read_token
+from smappee_async.protocol.responses import Granted, NotNow, Refused, Response, Unclear, read_token
 from smappee_async.secret import Secret
 
-Send = Callable[[Request], Awaitable[Answer]]
+Send = Callable[[Request], Awaitable[Response]]
 
 TOKEN_CALL = CallFacts(method="POST", route="/oauth2/token")
 
@@ -84,19 +84,19 @@ class TokenEndpoint:
     async def _ask(self, request: Request) -> Outcome:
         try:
             async with asyncio.timeout(defaults.TOKEN_TIMEOUT_S):
-                answer = await self._send(request)
+                response = await self._send(request)
         except TimeoutError:
             return Unclear(reason=f"the token endpoint took longer than {defaults.TOKEN_TIMEOUT_S:g} s", status=None)
         except TransportError as error:
             return Unclear(reason=error.reason, status=None) if error.sent else Unspent(error)
         except ResponseTooLarge as error:
             return Unclear(reason=error.reason, status=error.facts.status)
-        outcome = read_token(answer)
+        outcome = read_token(response)
         return Unspent(outcome.error.with_facts(TOKEN_CALL)) if isinstance(outcome, NotNow) else outcome
 
 
 def server_failed(outcome: Unclear) -> bool:
-    """Whether the server said that it failed, rather than that its answer did not arrive."""
+    """Whether the server said that it failed, rather than that its response did not arrive."""
     return outcome.status is not None and outcome.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 

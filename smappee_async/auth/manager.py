@@ -1,8 +1,8 @@
 """When a token is renewed, who does it, and what happens when that fails.
 
 Many tasks, and several processes, may want the same token renewed at the same moment, and any of them may be cancelled
-or killed at any point. A refresh token is good for one use, so a second use, or an answer that is thrown away, can lock
-the account out. What prevents it:
+or killed at any point. A refresh token is good for one use: a second use, or a lost response, can lock the account out.
+What prevents it:
 
 * **One renewal at a time in a process,** in a task of its own. Whoever waits for it may be cancelled; it goes on.
 * **One renewal at a time among processes,** under the store's lock. Who gets the lock looks first whether another
@@ -27,7 +27,7 @@ import attrs
 from smappee_async import defaults
 from smappee_async.auth.credentials import Credentials, TokenProvider
 from smappee_async.auth.endpoint import TOKEN_CALL, Send, TokenEndpoint, Unspent, not_through, server_failed
-from smappee_async.auth.life import Clocks, Life, Reading
+from smappee_async.auth.lifetime import Clocks, ClockTimes, TokenLifetime
 from smappee_async.auth.stores import Lease, TokenStore
 from smappee_async.auth.tokens import StoredToken, Token
 from smappee_async.errors import (
@@ -37,7 +37,7 @@ from smappee_async.errors import (
     SmappeeError,
     TokenStoreError,
 )
-from smappee_async.events import Event, EventKind, OnEvent, tell
+from smappee_async.events import ClientEvent, EventKind, OnEvent, tell
 from smappee_async.protocol.responses import Granted, Refused, Unclear
 from smappee_async.secret import Secret
 
@@ -135,7 +135,7 @@ class TokenManager:
         """The current token while it serves; when its end comes near, a renewal begins in the background."""
         if self._current is None:
             return None
-        now = self._clocks.reading()
+        now = self._clocks.now()
         life = self._current.life
         if not life.is_fresh(now):
             if life.left_s(now) <= 0:
@@ -213,19 +213,19 @@ class TokenManager:
 
     def _adopt(self, stored: StoredToken) -> Token | None:
         """The stored token, if it need not be renewed: then another process has just done so."""
-        token, current, now = stored.token, self._current, self._clocks.reading()
+        token, current, now = stored.token, self._current, self._clocks.now()
         if token is None or token.access_token in self._rejected:
             return None
         if current is not None and token.access_token == current.token.access_token:
             return token if current.life.is_fresh(now) else None
-        life = Life.of(token.expires_at.timestamp() - now.wall, now, self._jitter)
+        life = TokenLifetime.of(token.expires_at.timestamp() - now.wall, now, self._jitter)
         if not life.is_fresh(now) or life.left_s(now) > defaults.MAX_TOKEN_LIFE_S:
             return None  # it ends, or its end was written by a clock that is far off
         self._use(token, life)
         self._tell("token_adopted", "taken from the token store")
         return token
 
-    def _use(self, token: Token, life: Life) -> None:
+    def _use(self, token: Token, life: TokenLifetime) -> None:
         self._current = _Current(token, life)
         self._rejected.clear()
         self._spare = None
@@ -244,7 +244,7 @@ class TokenManager:
             if not _is_held(lease):
                 await self._unmark(marked, is_replay=is_replay)
                 raise _StartOver
-            started = self._clocks.reading()
+            started = self._clocks.now()
             outcome = await self._endpoint.refresh(refresh_token)
             is_lost = isinstance(outcome, Unclear) and not server_failed(outcome)
             if not is_lost or is_replay or self._credentials.can_log_in:
@@ -277,7 +277,7 @@ class TokenManager:
         """Get a new pair for user name and password, in place of the one that is kept."""
         if not _is_held(lease):
             raise _StartOver
-        started = self._clocks.reading()
+        started = self._clocks.now()
         outcome = await self._endpoint.log_in()
         if isinstance(outcome, Granted):
             return await self._publish(outcome, stored, started, None, "password")
@@ -303,7 +303,7 @@ class TokenManager:
     # --- keeping ------------------------------------------------------------------------------------------------------
 
     async def _publish(
-        self, granted: Granted, replaced: StoredToken, started: Reading, old_refresh: Secret | None, how: str
+        self, granted: Granted, replaced: StoredToken, started: ClockTimes, old_refresh: Secret | None, how: str
     ) -> Token:
         """Keep the new pair, then use it."""
         token = Token(
@@ -326,7 +326,7 @@ class TokenManager:
                 self._saving = asyncio.create_task(self._keep_saving(), name="smappee token saving")
         if kept is not None and kept.token != token and (adopted := self._adopt(kept)) is not None:
             return adopted  # the lock was lost on the way, and somebody else was quicker: one pair for all
-        self._use(token, Life.of(granted.expires_in_s, started, self._jitter))
+        self._use(token, TokenLifetime.of(granted.expires_in_s, started, self._jitter))
         self._tell("token_renewed", f"by {how}")
         return token
 
@@ -385,7 +385,7 @@ class TokenManager:
         self._tell("token_not_saved", problem)
 
     def _tell(self, kind: EventKind, detail: str) -> None:
-        tell(self._on_event, Event(kind=kind, facts=TOKEN_CALL, detail=detail))
+        tell(self._on_event, ClientEvent(kind=kind, facts=TOKEN_CALL, detail=detail))
 
 
 class _StartOver(Exception):
@@ -397,7 +397,7 @@ class _Current:
     """The token that this process uses now."""
 
     token: Token
-    life: Life
+    life: TokenLifetime
 
 
 @attrs.frozen
@@ -438,7 +438,7 @@ def _refused(refused: Refused, what: str) -> AuthenticationError:
 
 
 def _lost() -> RefreshTokenLost:
-    return RefreshTokenLost("a refresh was sent and its answer was lost", facts=TOKEN_CALL)
+    return RefreshTokenLost("a refresh was sent and its response was lost", facts=TOKEN_CALL)
 
 
 def _name(error: Exception) -> str:

@@ -22,7 +22,7 @@ from smappee_async.secret import Secret
 
 
 @attrs.frozen(kw_only=True)
-class Account:
+class LoginOptions:
     """What is known of the account. Secrets come from the environment only, for a command line is seen by others.
 
     :param token_file: where tokens are kept, if that was said.
@@ -45,7 +45,7 @@ class Account:
         username: str | None,
         token_file: str | None,
         environ: Mapping[str, str] | None = None,
-    ) -> Account:
+    ) -> LoginOptions:
         """From the options, and from the environment for what they leave open."""
         environ = os.environ if environ is None else environ
 

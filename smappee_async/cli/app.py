@@ -9,7 +9,7 @@ import typer
 
 from smappee_async import defaults
 from smappee_async._version import __version__
-from smappee_async.cli.account import Account
+from smappee_async.cli.account import LoginOptions
 from smappee_async.cli.choices import OnErrorChoice, OrderChoice, StateChoice
 from smappee_async.cli.demo.show import Demo, show_demo
 from smappee_async.cli.exits import HELP, PROGRAM, ExitCode
@@ -18,8 +18,8 @@ from smappee_async.cli.output import Format
 from smappee_async.cli.parks import show_parks
 from smappee_async.cli.ranges import AskedRange
 from smappee_async.cli.rows import Rfid
-from smappee_async.cli.sessions import Presentation, Question, show_sessions
-from smappee_async.cli.simulate import Reading, Wish, WorldName, serve
+from smappee_async.cli.sessions import Presentation, SessionsOptions, show_sessions
+from smappee_async.cli.simulate import AssumptionSet, SimulateOptions, WorldName, serve
 from smappee_async.limits import Limits
 
 app: Final = typer.Typer(
@@ -208,7 +208,7 @@ def sessions_(
     """
     if deadline is not None and not 0 < deadline < 1e9:
         raise typer.BadParameter("it must be a number of seconds above 0", param_hint="--deadline")
-    question = Question(
+    options = SessionsOptions(
         ids=tuple(parks),
         stations=stations,
         asked=AskedRange.of(range=range_, month=month, day=day, year=year),
@@ -218,9 +218,9 @@ def sessions_(
         on_error=on_error.value,
         deadline=None if deadline is None else timedelta(seconds=deadline),
     )
-    account = Account.of(base_url=base_url, client_id=client_id, username=username, token_file=token_file)
+    account = LoginOptions.of(base_url=base_url, client_id=client_id, username=username, token_file=token_file)
     presentation = Presentation(format=format_, rfid=rfid, limit=limit)
-    raise typer.Exit(show_sessions(account, question, presentation, output, Limits(concurrency=concurrency)))
+    raise typer.Exit(show_sessions(account, options, presentation, output, Limits(concurrency=concurrency)))
 
 
 @app.command("parks", epilog=f"{_SECRETS}\n\n{HELP}")
@@ -240,7 +240,7 @@ def parks_(
       smappee-async parks
       smappee-async parks --format jsonl | jq .service_location_id
     """
-    account = Account.of(base_url=base_url, client_id=client_id, username=username, token_file=token_file)
+    account = LoginOptions.of(base_url=base_url, client_id=client_id, username=username, token_file=token_file)
     raise typer.Exit(show_parks(account, format_))
 
 
@@ -262,7 +262,7 @@ def login(
       smappee-async login
       smappee-async login --username jane --token-file ~/work/smappee-token.json
     """
-    account = Account.of(base_url=base_url, client_id=client_id, username=username, token_file=token_file)
+    account = LoginOptions.of(base_url=base_url, client_id=client_id, username=username, token_file=token_file)
     raise typer.Exit(log_in(account))
 
 
@@ -289,8 +289,8 @@ def simulate(
         ),
     ] = None,
     assumptions: Annotated[
-        Reading, typer.Option(help="How to read the service where documentation and public clients disagree.")
-    ] = Reading.DEFAULT,
+        AssumptionSet, typer.Option(help="How to read the service where documentation and public clients disagree.")
+    ] = AssumptionSet.DEFAULT,
 ) -> None:
     """Smappee's cloud in a box: serve invented parks on this machine until Ctrl-C.
 
@@ -300,7 +300,7 @@ def simulate(
       smappee-async simulate
       smappee-async simulate --port 8080 --world small --now 2026-11-01T00:00Z
     """
-    wish = Wish(
+    wish = SimulateOptions(
         host=host,
         port=port,
         allow_remote=allow_remote,

@@ -8,14 +8,14 @@ from getpass import getpass
 import attrs
 
 from smappee_async.auth.stores.memory import MemoryTokenStore
-from smappee_async.cli.account import Account, file_store, keep
+from smappee_async.cli.account import LoginOptions, file_store, keep
 from smappee_async.cli.exits import ExitCode
 from smappee_async.cli.loop import run_async
 from smappee_async.client import SmappeeClient
 from smappee_async.secret import Secret
 
 
-def log_in(account: Account) -> ExitCode:
+def log_in(account: LoginOptions) -> ExitCode:
     """Log in with user name and password, and say where the token is kept; never what it is."""
     account = _asked(attrs.evolve(account, refresh_token=None))
     seen = run_async(_log_in(account))
@@ -24,7 +24,7 @@ def log_in(account: Account) -> ExitCode:
     return ExitCode.OK
 
 
-def _asked(account: Account) -> Account:
+def _asked(account: LoginOptions) -> LoginOptions:
     """The account with what a person could be asked for."""
     if not (account.client_id and account.client_secret and sys.stdin and sys.stdin.isatty()):
         return account
@@ -40,7 +40,7 @@ def _asked(account: Account) -> Account:
     return account
 
 
-async def _log_in(account: Account) -> int:
+async def _log_in(account: LoginOptions) -> int:
     """Log in and keep the token; returns how many service locations the account sees."""
     store = file_store(account.kept_in)
     # Into memory first: a token that the file holds already would be used in place of the password.

@@ -28,7 +28,7 @@ _WIDTH_WITHOUT_TERMINAL: Final = 140
 
 
 class Format(StrEnum):
-    """What an answer looks like."""
+    """What a response looks like."""
 
     TABLE = "table"
     JSONL = "jsonl"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from smappee_async.cli.account import Account
+from smappee_async.cli.account import LoginOptions
 from smappee_async.cli.exits import ExitCode, reason, tell_missing
 from smappee_async.cli.loop import run_async
 from smappee_async.cli.output import Column, CsvWriter, Format, JsonLinesWriter, Row, TableWriter, Writer
@@ -23,7 +23,7 @@ _COLUMNS: Final = (
 )
 
 
-def show_parks(account: Account, how: Format) -> ExitCode:
+def show_parks(account: LoginOptions, how: Format) -> ExitCode:
     """List the service locations; where one does not tell its details, say so and go on."""
     with open_sink(None) as sink:
         writer = _writer(how, colours=sink.is_terminal)
@@ -44,7 +44,7 @@ def _writer(how: Format, *, colours: bool) -> Writer:
             return TableWriter(_COLUMNS, what="parks", colours=colours)
 
 
-async def _ask(account: Account, report: Report) -> tuple[list[Row], list[str]]:
+async def _ask(account: LoginOptions, report: Report) -> tuple[list[Row], list[str]]:
     """The rows, and what is missing from them."""
     problems: list[str] = []
     done = 0

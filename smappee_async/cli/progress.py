@@ -53,7 +53,7 @@ def progress(title: str, *, wanted: bool = True) -> Iterator[Report]:
 
 @attrs.define
 class Coverage:
-    """How much of the time that was asked for has been read, whatever pieces it comes in.
+    """How much of the time that was asked for has been read, whatever chunks it comes in.
 
     :param report: is told after each batch.
     :param total_s: all that is asked for, in seconds: the stretch of each park, added up.

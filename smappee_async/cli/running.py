@@ -34,7 +34,7 @@ def run_command(arguments: Sequence[str] | None) -> int:
         except _UsageError as error:
             code = _say(_usage(error), ExitCode.USAGE)
         except (typer.Abort, EOFError):
-            code = _say("no answer was given", ExitCode.USAGE)
+            code = _say("no response was given", ExitCode.USAGE)
         except OutputClosed as error:
             code = exit_code(error)
         except Exception as error:  # noqa: BLE001 - a traceback helps nobody at a shell

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from smappee_async.cli.account import Account
+from smappee_async.cli.account import LoginOptions
 from smappee_async.cli.exits import ExitCode, explain, reason, tell, tell_missing
 from smappee_async.cli.loop import run_async
 from smappee_async.cli.output import CsvWriter, Format, JsonLinesWriter, Row, TableWriter, Writer
@@ -26,7 +26,7 @@ from smappee_async.errors import ConfigurationError, DeadlineExceeded, RequestEr
 from smappee_async.limits import Limits
 from smappee_async.models import ChargingSession, SessionState
 from smappee_async.query.plan import merge
-from smappee_async.query.question import OnError, Order
+from smappee_async.query.session_query import OnError, Order
 from smappee_async.query.stream import SessionStream
 from smappee_async.timerange import TimeRange
 
@@ -37,7 +37,7 @@ _LOT: Final = 500
 
 
 @attrs.frozen(kw_only=True)
-class Question:
+class SessionsOptions:
     """What is asked for.
 
     :param ids: service location ids of charging parks; serial numbers if it is about ``stations``.
@@ -71,7 +71,7 @@ class Question:
 
 @attrs.frozen(kw_only=True)
 class Presentation:
-    """How the answer is shown.
+    """How the response is shown.
 
     :param limit: how many rows of a table are shown.
     """
@@ -100,7 +100,7 @@ class Presentation:
 
 
 def show_sessions(
-    account: Account, question: Question, presentation: Presentation, output: str | None, limits: Limits
+    account: LoginOptions, options: SessionsOptions, presentation: Presentation, output: str | None, limits: Limits
 ) -> ExitCode:
     """Ask, and write what comes."""
     with open_sink(output) as sink:
@@ -108,7 +108,7 @@ def show_sessions(
         # On a terminal the rows themselves show how far it is, and a bar would stand between them.
         seen_later = sink.is_file or presentation.format is Format.TABLE
         with progress("Sessions", wanted=seen_later) as report:
-            reading = _Reading(question, presentation, writer, sink, report)
+            reading = _Reading(options, presentation, writer, sink, report)
             run_async(reading.run(account, limits))
         sink.write(writer.end())
         sink.is_complete = not reading.problems
@@ -130,17 +130,17 @@ class _Reading:
     """One run of the command, from the first look-up to the last row."""
 
     def __init__(
-        self, question: Question, presentation: Presentation, writer: Writer, sink: Sink, report: Report
+        self, options: SessionsOptions, presentation: Presentation, writer: Writer, sink: Sink, report: Report
     ) -> None:
         self.count = 0
         self.problems: list[str] = []
-        self._question = question
+        self._question = options
         self._presentation = presentation
         self._writer = writer
         self._sink = sink
         self._report = report
 
-    async def run(self, account: Account, limits: Limits) -> None:
+    async def run(self, account: LoginOptions, limits: Limits) -> None:
         loop = asyncio.get_running_loop()
         deadline = self._question.deadline
         ends_at = None if deadline is None else loop.time() + deadline.total_seconds()
@@ -167,10 +167,10 @@ class _Reading:
 
     async def _zones(self, client: SmappeeClient, ends_at: float | None) -> dict[str, str]:
         """The zone in which each park's range is meant."""
-        question = self._question
-        ids = dict.fromkeys(question.ids)
-        if question.zone != PARK_ZONE:
-            return dict.fromkeys(ids, question.zone)
+        options = self._question
+        ids = dict.fromkeys(options.ids)
+        if options.zone != PARK_ZONE:
+            return dict.fromkeys(ids, options.zone)
         try:
             async with asyncio.timeout_at(ends_at):
                 found = await all_of(self._zone_of(client, name) for name in ids)
@@ -197,24 +197,24 @@ class _Reading:
         return [_Group(tuple(ids), time_range) for time_range, ids in by_range.items()]
 
     def _ask(self, client: SmappeeClient, group: _Group, deadline: timedelta | None) -> SessionStream:
-        question = self._question
-        if question.stations:
+        options = self._question
+        if options.stations:
             return client.station_sessions(
                 group.ids,
                 group.time_range,
-                state=question.state,
-                order=question.order,
-                on_error=question.on_error,
-                on_invalid=question.on_error,
+                state=options.state,
+                order=options.order,
+                on_error=options.on_error,
+                on_invalid=options.on_error,
                 deadline=deadline,
             )
         return client.sessions(
             map(int, group.ids),
             group.time_range,
-            state=question.state,
-            order=question.order,
-            on_error=question.on_error,
-            on_invalid=question.on_error,
+            state=options.state,
+            order=options.order,
+            on_error=options.on_error,
+            on_invalid=options.on_error,
             deadline=deadline,
         )
 

@@ -28,7 +28,7 @@ class WorldName(StrEnum):
     SMALL = "small"
 
 
-class Reading(StrEnum):
+class AssumptionSet(StrEnum):
     """Which reading of the service is simulated, where its documentation and public clients disagree."""
 
     DEFAULT = "default"
@@ -37,7 +37,7 @@ class Reading(StrEnum):
 
 
 @attrs.frozen(kw_only=True)
-class Wish:
+class SimulateOptions:
     """What is to be simulated, and where it is served.
 
     :param now: the instant at which the world stands still; ``None`` for a world that goes with the time of day.
@@ -51,7 +51,7 @@ class Wish:
     parks: int
     sessions: int
     now: str | None
-    reading: Reading
+    reading: AssumptionSet
 
     def simulator(self) -> Simulator:
         """The simulator, not started yet.
@@ -82,15 +82,15 @@ class Wish:
 
     def _assumptions(self) -> Assumptions:
         match self.reading:
-            case Reading.DEFAULT:
+            case AssumptionSet.DEFAULT:
                 return Assumptions()
-            case Reading.DOCUMENTED:
+            case AssumptionSet.DOCUMENTED:
                 return Assumptions.documented()
-            case Reading.SEEN:
+            case AssumptionSet.SEEN:
                 return Assumptions.seen_in_clients()
 
 
-def serve(wish: Wish) -> ExitCode:
+def serve(wish: SimulateOptions) -> ExitCode:
     """Serve until Ctrl-C, which is how it is meant to end."""
     with suppress(KeyboardInterrupt):
         run_async(_serve(wish.simulator()))

@@ -1,1 +1,1 @@
-"""The wire, without I/O: what is sent, and what an answer means."""
+"""The wire, without I/O: what is sent, and what a response means."""

@@ -1,4 +1,4 @@
-"""What an answer means: ``(status, headers, bytes)`` to records, or to an error."""
+"""What a response means: ``(status, headers, bytes)`` to records, or to an error."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _SECONDS: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,9})?", re.ASCII)
 _OAUTH_CODE: Final = re.compile(r"[a-z_]{1,40}", re.ASCII)
 _BOM: Final = b"\xef\xbb\xbf"
 _MAINTENANCE: Final = b"maintenance"
-# Plain numbers, for looking one up in the enumeration takes as long as half the rest of what each answer goes through.
+# Plain numbers: a look-up in the enumeration takes half as long as everything else that a response goes through.
 _NO_CONTENT: Final = HTTPStatus.NO_CONTENT.value
 _SUCCESSES: Final = frozenset({HTTPStatus.OK.value, _NO_CONTENT})
 
 
 @attrs.frozen(kw_only=True)
-class Answer:
-    """One answer as it came over the wire.
+class Response:
+    """One response as it came over the wire.
 
     :param headers: looked up by names in lower case; the HTTP library's own do not mind the case.
     :param body: unpacked; may hold tokens or RFIDs, so ``repr`` does not show it.
@@ -47,34 +47,34 @@ class Answer:
     body: bytes | bytearray = attrs.field(repr=lambda body: f"<{len(body)} bytes>")
 
 
-# --- answers of the data calls ----------------------------------------------------------------------------------------
+# --- responses of the data calls
 
 
-def read_sessions(answer: Answer) -> list[msgspec.Raw]:
-    """The session records of an answer, each still to be decoded; an empty list only if the service said so.
+def read_sessions(response: Response) -> list[msgspec.Raw]:
+    """The session records of a response, each still to be decoded; an empty list only if the service said so.
 
     :raises ApiError: the status is not a success.
     :raises ResponseDecodeError: the body is not one whole JSON array.
     """
-    raise_for_status(answer)
+    raise_for_status(response)
     # Public clients accept 204 as the explicit form of "none"; an empty 200 is a fault, never "no sessions".
-    if answer.status == _NO_CONTENT:
+    if response.status == _NO_CONTENT:
         return []
-    return _decode(answer, _RAW_LIST)
+    return _decode(response, _RAW_LIST)
 
 
-def read_sessions_in_steps(answer: Answer) -> Generator[None, None, list[msgspec.Raw]]:
-    """The same; from a large answer in steps, between which the event loop can have its turn.
+def read_sessions_in_steps(response: Response) -> Generator[None, None, list[msgspec.Raw]]:
+    """The same; from a large response in steps, between which the event loop can have its turn.
 
     :raises ApiError: the status is not a success.
     :raises ResponseDecodeError: the body is not one whole JSON array.
     """
-    if len(answer.body) <= SPLIT_STEP_BYTES or answer.status != HTTPStatus.OK:
-        return read_sessions(answer)
+    if len(response.body) <= SPLIT_STEP_BYTES or response.status != HTTPStatus.OK:
+        return read_sessions(response)
     yield
-    records = yield from _split(answer.body)
+    records = yield from _split(response.body)
     # At once where that fails: it finds out what is wrong with it, if anything is.
-    return read_sessions(answer) if records is None else records
+    return read_sessions(response) if records is None else records
 
 
 #: Where one record may end and the next begin. In a text, or between the parts of one record, it is none: then what
@@ -115,48 +115,48 @@ def _records(text: bytes) -> list[msgspec.Raw] | None:
         return None
 
 
-def read_service_locations(answer: Answer) -> list[ServiceLocation]:
-    """The locations in an answer to "Get Servicelocations".
+def read_service_locations(response: Response) -> list[ServiceLocation]:
+    """The locations in a response to "Get Servicelocations".
 
     :raises ApiError: the status is not a success.
-    :raises ResponseDecodeError: it is not such an answer.
+    :raises ResponseDecodeError: it is not such a response.
     """
-    raise_for_status(answer)
-    listing = _decode(answer, _LISTING)
+    raise_for_status(response)
+    listing = _decode(response, _LISTING)
     return [_read_record(SERVICE_LOCATION_READER, raw, index) for index, raw in enumerate(listing.serviceLocations)]
 
 
-def read_service_location_info(answer: Answer) -> ServiceLocationInfo:
-    """The location in an answer to "Get Servicelocation Info".
+def read_service_location_info(response: Response) -> ServiceLocationInfo:
+    """The location in a response to "Get Servicelocation Info".
 
     :raises ApiError: the status is not a success.
-    :raises ResponseDecodeError: it is not such an answer.
+    :raises ResponseDecodeError: it is not such a response.
     """
-    raise_for_status(answer)
-    return _read_record(SERVICE_LOCATION_INFO_READER, _decode(answer, _RAW), None)
+    raise_for_status(response)
+    return _read_record(SERVICE_LOCATION_INFO_READER, _decode(response, _RAW), None)
 
 
-def raise_for_status(answer: Answer) -> None:
+def raise_for_status(response: Response) -> None:
     """Nothing for 200 and 204; an error for everything else.
 
     :raises ApiError: of the class that belongs to the status.
     """
-    if answer.status not in _SUCCESSES:
-        raise _failure(answer)
+    if response.status not in _SUCCESSES:
+        raise _failure(response)
 
 
-def _failure(answer: Answer) -> ApiError:
-    failed = error_class(answer.status)
+def _failure(response: Response) -> ApiError:
+    failed = error_class(response.status)
     advice = None
-    if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
+    if HTTPStatus.MULTIPLE_CHOICES <= response.status < HTTPStatus.BAD_REQUEST:
         reason = "Smappee redirected the call, which is not followed, so that tokens go nowhere else"
         advice = "Check base_url"
-    elif failed is ServerError and _MAINTENANCE in answer.body[:4096].lower():
+    elif failed is ServerError and _MAINTENANCE in response.body[:4096].lower():
         reason = "Smappee is under maintenance"
     else:
-        reason = f"Smappee answered {_phrase(answer.status)}"
+        reason = f"Smappee answered {_phrase(response.status)}"
     return failed(
-        reason, retry_after_s=retry_after_s(answer.headers), facts=CallFacts(status=answer.status), advice=advice
+        reason, retry_after_s=retry_after_s(response.headers), facts=CallFacts(status=response.status), advice=advice
     )
 
 
@@ -176,22 +176,22 @@ _RAW_LIST: Final[msgspec.json.Decoder[list[msgspec.Raw]]] = msgspec.json.Decoder
 _LISTING: Final = msgspec.json.Decoder(_Listing)
 
 
-def _decode(answer: Answer, decoder: msgspec.json.Decoder[DecodedT]) -> DecodedT:
+def _decode(response: Response, decoder: msgspec.json.Decoder[DecodedT]) -> DecodedT:
     try:
-        return decoder.decode(_text_of(answer.body))
+        return decoder.decode(_text_of(response.body))
     except msgspec.ValidationError:
-        reason = "the answer is JSON, but of another shape"
+        reason = "the response is JSON, but of another shape"
     except RecursionError:
-        reason = "the answer is nested too deeply"
+        reason = "the response is nested too deeply"
     except UnicodeDecodeError:
-        reason = "the answer is not UTF-8"
+        reason = "the response is not UTF-8"
     except msgspec.DecodeError:
-        reason = _why_not_json(answer.body)
+        reason = _why_not_json(response.body)
     # Raised out here, so that no frame and no context of the error holds the body.
     raise ResponseDecodeError(
         reason,
-        facts=CallFacts(status=answer.status),
-        advice=f"{len(answer.body)} bytes of {answer.headers.get('content-type', 'no content type')} were received",
+        facts=CallFacts(status=response.status),
+        advice=f"{len(response.body)} bytes of {response.headers.get('content-type', 'no content type')} were received",
     )
 
 
@@ -208,12 +208,12 @@ def _text_of(body: bytes | bytearray) -> bytes | bytearray:
 def _why_not_json(body: bytes | bytearray) -> str:
     text = body.removeprefix(_BOM).strip()
     if not text:
-        return "the answer is empty"
+        return "the response is empty"
     if not text.startswith(b"<"):
-        return "the answer is not whole, valid JSON"
+        return "the response is not whole, valid JSON"
     if _MAINTENANCE in text[:4096].lower():
-        return "the answer is a page that speaks of maintenance"
-    return "the answer is an HTML page"
+        return "the response is a page that speaks of maintenance"
+    return "the response is an HTML page"
 
 
 def _read_record(reader: RecordReader[RecordT], raw: msgspec.Raw, index: int | None) -> RecordT:
@@ -230,7 +230,7 @@ def _read_record(reader: RecordReader[RecordT], raw: msgspec.Raw, index: int | N
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """The wait that ``Retry-After`` asks for, in seconds (RFC 9110 section 10.2.3); ``None`` if it says nothing usable.
 
-    A date is taken relative to the answer's own ``Date``, so that a wrong clock on this side changes nothing.
+    A date is taken relative to the response's own ``Date``, so that a wrong clock on this side changes nothing.
     """
     text = headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(text):
@@ -252,7 +252,7 @@ def _http_date(text: str) -> float | None:
         return None
 
 
-# --- answers of the token calls ---------------------------------------------------------------------------------------
+# --- responses of the token calls
 
 
 @attrs.frozen(kw_only=True)
@@ -269,7 +269,7 @@ class Refused:
     """The server decided against the grant.
 
     :param code: the OAuth error code (RFC 6749 section 5.2), or ``None`` where the body held none that is known.
-    :param definite: whether the answer is an OAuth error that repeating cannot change. A bare 400 is not: for days in
+    :param definite: whether the response is an OAuth error that repeating cannot change. A bare 400 is not: for days in
         January 2024 users with good credentials got it.
     """
 
@@ -298,22 +298,22 @@ TokenOutcome = Granted | Refused | NotNow | Unclear
 _DEFINITE: Final = frozenset({"invalid_grant", "invalid_client", "unauthorized_client", "unsupported_grant_type"})
 
 
-def read_token(answer: Answer) -> TokenOutcome:
-    """What an answer of the token endpoint means (pages 8552463 and 8552461; RFC 6749 sections 5.1 and 5.2)."""
-    fields = _json_object(answer.body)
-    if answer.status == HTTPStatus.OK:
-        return _granted(fields) if fields is not None else Unclear(reason="the token answer is not JSON", status=200)
-    if answer.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED):
+def read_token(response: Response) -> TokenOutcome:
+    """What a response of the token endpoint means (pages 8552463 and 8552461; RFC 6749 sections 5.1 and 5.2)."""
+    fields = _json_object(response.body)
+    if response.status == HTTPStatus.OK:
+        return _granted(fields) if fields is not None else Unclear(reason="the token response is not JSON", status=200)
+    if response.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED):
         code = fields.get("error") if fields is not None else None
         code = code if isinstance(code, str) and _OAUTH_CODE.fullmatch(code) else None
-        return Refused(status=answer.status, code=code, definite=code in _DEFINITE)
-    said_why = fields is not None or "retry-after" in answer.headers
-    broken = answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    if answer.status < HTTPStatus.MULTIPLE_CHOICES or (
-        broken and not (answer.status == HTTPStatus.SERVICE_UNAVAILABLE and said_why)
+        return Refused(status=response.status, code=code, definite=code in _DEFINITE)
+    said_why = fields is not None or "retry-after" in response.headers
+    broken = response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if response.status < HTTPStatus.MULTIPLE_CHOICES or (
+        broken and not (response.status == HTTPStatus.SERVICE_UNAVAILABLE and said_why)
     ):
-        return Unclear(reason=f"the token endpoint answered {_phrase(answer.status)}", status=answer.status)
-    return NotNow(error=_failure(answer))
+        return Unclear(reason=f"the token endpoint answered {_phrase(response.status)}", status=response.status)
+    return NotNow(error=_failure(response))
 
 
 def _json_object(body: bytes | bytearray) -> dict[str, Any] | None:
@@ -328,10 +328,10 @@ def _granted(fields: Mapping[str, Any]) -> TokenOutcome:
     access = fields.get("access_token")
     refresh = fields.get("refresh_token")
     if not _is_token(access):
-        return Unclear(reason="the token answer holds no usable access token", status=200)
+        return Unclear(reason="the token response holds no usable access token", status=200)
     kind = fields.get("token_type")
     if kind is not None and not (isinstance(kind, str) and kind.lower() == "bearer"):
-        return Unclear(reason="the token answer is not of a bearer token", status=200)
+        return Unclear(reason="the token response is not of a bearer token", status=200)
     return Granted(
         access_token=Secret(access),
         refresh_token=Secret(refresh) if _is_token(refresh) else None,

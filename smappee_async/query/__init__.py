@@ -1,1 +1,1 @@
-"""A question over charging parks and time, and its answer as a stream."""
+"""A query over charging parks and time, and its response as a stream."""

@@ -16,9 +16,9 @@ _ADVICE: Final = "Pass what stream.checkpoint() gave, or leave resume out to beg
 
 
 class Progress:
-    """The stretches of time that have been handed over, target by target.
+    """The ranges of time that have been handed over, target by target.
 
-    :raises ConfigurationError: ``resume`` is not a checkpoint, or one of another question.
+    :raises ConfigurationError: ``resume`` is not a checkpoint, or one of another query.
     """
 
     def __init__(self, state: SessionState, resume: Mapping[str, JsonValue] | None) -> None:
@@ -26,7 +26,7 @@ class Progress:
         self._read: dict[str, list[TimeRange]] = {} if resume is None else _restore(resume, state)
 
     def add(self, target: Target, time_range: TimeRange) -> None:
-        """A stretch of a target has been handed over."""
+        """A each of a target has been handed over."""
         name = str(target)
         before = self._read.get(name)
         self._read[name] = [time_range] if before is None else merge([*before, time_range])
@@ -40,7 +40,7 @@ class Progress:
         return {
             "version": _VERSION,
             "state": self._state,
-            "read": {name: [[piece.start_ms, piece.end_ms] for piece in ranges] for name, ranges in self._read.items()},
+            "read": {name: [[chunk.start_ms, chunk.end_ms] for chunk in ranges] for name, ranges in self._read.items()},
         }
 
 

@@ -1,4 +1,4 @@
-"""Reads the pieces of a plan, several at once, and holds what came until it is taken."""
+"""Reads the chunks of a plan, several at once, and holds what came until it is taken."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import anyio
 import attrs
 import msgspec
 
-from smappee_async.defaults import CUTS_FOR_TIME
+from smappee_async.defaults import SPLITS_FOR_TIMEOUTS
 from smappee_async.errors import (
     ApiError,
     DeadlineExceeded,
@@ -23,49 +23,49 @@ from smappee_async.errors import (
     TransportError,
 )
 from smappee_async.models import ChunkFailure
-from smappee_async.query.ask import Asked
-from smappee_async.query.cap import AnswerCap
-from smappee_async.query.plan import Piece, Plan, Target
-from smappee_async.query.question import OnError
+from smappee_async.query.plan import Chunk, Plan, Target
+from smappee_async.query.read_chunk import FetchedChunk
+from smappee_async.query.session_query import OnError
+from smappee_async.query.truncation import TruncationCheck
 
 
 @attrs.frozen
 class Fetched:
-    """A piece that was read whole, and its answers in the order in which they were asked for."""
+    """A chunk that was read whole, and its responses in the order in which they were asked for."""
 
-    piece: Piece
-    answers: Sequence[Sequence[msgspec.Raw]]
+    chunk: Chunk
+    responses: Sequence[Sequence[msgspec.Raw]]
 
 
 class Fetcher:
-    """Asks for the pieces of a plan, at most ``concurrency`` at once.
+    """Asks for the chunks of a plan, at most ``concurrency`` at once.
 
     What is under way and what was read but not taken are twice as many at most: a slow consumer holds the requests
-    back, and each answer that it takes lets one more be asked for. There are no idle tasks: each asks for piece after
-    piece while there is room, and whatever makes room starts another.
+    back, and each response that it takes lets one more be asked for. There are no idle tasks: each asks for chunk after
+    chunk while there is room, and whatever makes room starts another.
 
-    :param ask: reads one piece; raises a :class:`SmappeeError`.
-    :param cap: what is known of a limit on the sessions in one answer.
-    :param in_order: hand out each target's pieces by time, at most one held per target (a few more for few targets).
-    :param on_cut: told why a piece is cut.
+    :param ask: reads one chunk; raises a :class:`SmappeeError`.
+    :param truncation: what is known of a limit on the sessions in one response.
+    :param in_order: hand out each target's chunks by time, at most one held per target (a few more for few targets).
+    :param on_cut: told why a chunk is cut.
     """
 
     def __init__(
         self,
         plan: Plan,
-        ask: Callable[[Piece], Awaitable[Asked]],
+        ask: Callable[[Chunk], Awaitable[FetchedChunk]],
         *,
-        cap: AnswerCap,
+        truncation: TruncationCheck,
         concurrency: int,
         on_error: OnError,
         in_order: bool,
         on_cut: Callable[[SmappeeError], None],
     ) -> None:
         self.failures: list[ChunkFailure] = []
-        self.ranges = 0
+        self.chunks = 0
         self._plan = plan
         self._ask = ask
-        self._cap = cap
+        self._truncation = truncation
         self._concurrency = concurrency
         self._on_error = on_error
         self._in_order = in_order
@@ -96,7 +96,7 @@ class Fetcher:
             await self._something_new()
 
     async def take_next_of(self, target: Target) -> Fetched | None:
-        """The next piece of one target, by time; ``None`` when all of it has been read or given up.
+        """The next chunk of one target, by time; ``None`` when all of it has been read or given up.
 
         :raises SmappeeError: what ends the stream.
         """
@@ -104,7 +104,7 @@ class Fetcher:
             self._check()
             ready = self._ready_of.setdefault(target, [])
             unread_ms = self._plan.earliest_unread_ms(target)
-            if ready and (unread_ms is None or ready[0].piece.time_range.start_ms < unread_ms):
+            if ready and (unread_ms is None or ready[0].chunk.time_range.start_ms < unread_ms):
                 return self._give(ready.pop(0))
             if not ready and unread_ms is None:
                 return None
@@ -119,7 +119,7 @@ class Fetcher:
 
     def _give(self, fetched: Fetched) -> Fetched:
         self._held -= 1
-        self._plan.give_back(fetched.piece)
+        self._plan.give_back(fetched.chunk)
         self._start_more()
         return fetched
 
@@ -130,24 +130,24 @@ class Fetcher:
     # --- asking -------------------------------------------------------------------------------------------------------
 
     def _start_more(self) -> None:
-        while (working := len(self._tasks)) < self._concurrency and (piece := self._next(working + 1)) is not None:
-            self._tasks.add(asyncio.create_task(self._work(piece), name="smappee sessions"))
+        while (working := len(self._tasks)) < self._concurrency and (chunk := self._next(working + 1)) is not None:
+            self._tasks.add(asyncio.create_task(self._work(chunk), name="smappee sessions"))
 
-    def _next(self, working: int) -> Piece | None:
-        """The next piece for one of so many tasks, if there is any to ask for now."""
+    def _next(self, working: int) -> Chunk | None:
+        """The next chunk for one of so many tasks, if there is any to ask for now."""
         if self._stopped or self._error is not None:
             return None
         if not self._in_order and self._held + working > 2 * self._concurrency:
             return None
         return self._plan.next()
 
-    async def _work(self, first: Piece) -> None:
-        piece: Piece | None = first
+    async def _work(self, first: Chunk) -> None:
+        chunk: Chunk | None = first
         try:
-            while piece is not None:
-                await self._read(piece)
+            while chunk is not None:
+                await self._read(chunk)
                 self._news.set()
-                piece = self._next(len(self._tasks))
+                chunk = self._next(len(self._tasks))
         except Exception as error:  # noqa: BLE001 - whatever it is, the consumer is the one to be told
             self._end(error)
         finally:
@@ -157,69 +157,69 @@ class Fetcher:
             self._start_more()
             self._news.set()
 
-    async def _read(self, piece: Piece) -> None:
+    async def _read(self, chunk: Chunk) -> None:
         try:
-            asked = await self._ask(piece)
+            asked = await self._ask(chunk)
         except SmappeeError as error:
             failure = error
         else:
-            self.ranges += 1
+            self.chunks += 1
             if self._cuts_for_time:
-                del self._cuts_for_time[piece.target]
+                del self._cuts_for_time[chunk.target]
             self._mind_the_cap()
-            self._plan.read(piece, sessions=sum(map(len, asked.answers)), elapsed_s=asked.slowest_s)
+            self._plan.read(chunk, sessions=sum(map(len, asked.responses)), elapsed_s=asked.slowest_s)
             self._held += 1
-            self._keep(Fetched(piece, asked.answers))
+            self._keep(Fetched(chunk, asked.responses))
             return
-        self._failed(piece, failure)
+        self._failed(chunk, failure)
 
     def _mind_the_cap(self) -> None:
-        if self._cap.found is not None and self._cap.found != self._aimed_below:
-            self._aimed_below = self._cap.found
-            self._plan.aim_below(self._cap.found)
+        if self._truncation.found is not None and self._truncation.found != self._aimed_below:
+            self._aimed_below = self._truncation.found
+            self._plan.aim_below(self._truncation.found)
 
     def _keep(self, fetched: Fetched) -> None:
         if not self._in_order:
             self._ready.append(fetched)
             return
-        ready = self._ready_of.setdefault(fetched.piece.target, [])
+        ready = self._ready_of.setdefault(fetched.chunk.target, [])
         ready.append(fetched)
-        ready.sort(key=lambda each: each.piece.time_range.start_ms)
+        ready.sort(key=lambda each: each.chunk.time_range.start_ms)
 
-    def _failed(self, piece: Piece, error: SmappeeError) -> None:
-        if self._may_cut(piece, error) and self._plan.cut_shorter(piece):
+    def _failed(self, chunk: Chunk, error: SmappeeError) -> None:
+        if self._may_cut(chunk, error) and self._plan.cut_shorter(chunk):
             self._on_cut(error)
         elif self._on_error == "raise" or not isinstance(error, RequestError | DeadlineExceeded):
             # What concerns the account, the store or the client itself concerns every park.
             self._end(error)
         else:
-            self._collect(piece, error)
+            self._collect(chunk, error)
 
-    def _may_cut(self, piece: Piece, error: SmappeeError) -> bool:
+    def _may_cut(self, chunk: Chunk, error: SmappeeError) -> bool:
         """Whether asking for less may help."""
         if isinstance(error, ResponseTooLarge):
             return True
         if not _took_too_long(error):
             return False
-        self._cuts_for_time[piece.target] += 1
-        return self._cuts_for_time[piece.target] <= CUTS_FOR_TIME
+        self._cuts_for_time[chunk.target] += 1
+        return self._cuts_for_time[chunk.target] <= SPLITS_FOR_TIMEOUTS
 
-    def _collect(self, piece: Piece, error: SmappeeError) -> None:
-        self._plan.give_up(piece)
-        lost = [(piece.target, piece.time_range)]
+    def _collect(self, chunk: Chunk, error: SmappeeError) -> None:
+        self._plan.give_up(chunk)
+        lost = [(chunk.target, chunk.time_range)]
         if isinstance(error, PermissionDenied | NotFound):
             # The park is not there for this account; asking for its other months tells nothing new.
-            lost += [(piece.target, stretch) for stretch in self._plan.abandon(piece.target)]
+            lost += [(chunk.target, each) for each in self._plan.abandon(chunk.target)]
         elif isinstance(error, DeadlineExceeded):
-            lost += [(target, stretch) for target in self._plan.targets for stretch in self._plan.abandon(target)]
+            lost += [(target, each) for target in self._plan.targets for each in self._plan.abandon(target)]
         self.failures += [
             ChunkFailure(
                 service_location_id=target.service_location_id,
                 serial_number=target.serial_number,
-                time_range=stretch,
+                time_range=each,
                 error=error,
             )
-            for target, stretch in lost
+            for target, each in lost
         ]
 
     # --- ending -------------------------------------------------------------------------------------------------------

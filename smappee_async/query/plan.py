@@ -1,7 +1,7 @@
-"""Which park to ask next, and for which stretch of time. Pure: no clock, no network, no tasks.
+"""Which park to ask next, and for which each of time. Pure: no clock, no network, no tasks.
 
-Every target (a charging park, or a charging station) keeps the stretches that nobody has asked for yet. They are cut
-piece by piece, so that a plan over very many parks and years costs no more than what is under way.
+Every target (a charging park, or a charging station) keeps the ranges that nobody has asked for yet. They are cut
+chunk by chunk, so that a plan over very many parks and years costs no more than what is under way.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Final
 
 import attrs
 
-from smappee_async.defaults import SHORTEST_PIECE
-from smappee_async.query.pace import Pace
+from smappee_async.defaults import SHORTEST_CHUNK
+from smappee_async.query.sizing import ChunkSizer
 from smappee_async.timerange import TimeRange
 
-_SHORTEST_MS: Final = SHORTEST_PIECE // timedelta(milliseconds=1)
+_SHORTEST_MS: Final = SHORTEST_CHUNK // timedelta(milliseconds=1)
 
 
 @attrs.frozen(cache_hash=True)  # it is the key of whatever is kept per target
@@ -32,23 +32,23 @@ class Target:
 
 
 @attrs.frozen
-class Piece:
-    """One stretch of time of one target: what one request asks for."""
+class Chunk:
+    """One range of time of one target: what one request asks for."""
 
     target: Target
     time_range: TimeRange
 
 
 @attrs.define
-class _Lane:
+class _TargetQueue:
     """One target's part of the plan."""
 
     target: Target
-    pace: Pace
+    sizer: ChunkSizer
     unasked: list[TimeRange]
     """Latest first, so that the next one is at the end."""
     asked: set[int] = attrs.field(factory=set)
-    """Starts of the pieces that are under way, in milliseconds."""
+    """Starts of the chunks that are under way, in milliseconds."""
     held: int = 0
     """Pieces that were asked for and whose place has not been given back."""
     waiting: bool = False
@@ -58,21 +58,21 @@ class _Lane:
 
 
 class Plan:
-    """Hands out pieces, target by target in turn, until every stretch has been read or given up.
+    """Hands out chunks, target by target in turn, until every each has been read or given up.
 
-    Pieces grow and shrink with what comes back, towards answers of one size. Until a target's density is known, one
-    piece of it is asked for at a time.
+    Pieces grow and shrink with what comes back, towards responses of one size. Until a target's density is known, one
+    chunk of it is asked for at a time.
 
-    :param stretches: for each target, what is to be read; see :func:`left_to_read`.
-    :param target_sessions: the size of answer that is aimed at; ``None`` asks for each stretch at once.
+    :param ranges: for each target, what is to be read; see :func:`left_to_read`.
+    :param target_sessions: the size of response that is aimed at; ``None`` asks for each each at once.
     :param now_ms: about now, in milliseconds since 1970: where an open end is thought to be when it must be cut. It
-        need not be right, for the last piece is asked for with an open end.
-    :param per_target: how many pieces of one target may be held at once; ``None`` for no such limit.
+        need not be right, for the last chunk is asked for with an open end.
+    :param per_target: how many chunks of one target may be held at once; ``None`` for no such limit.
     """
 
     def __init__(
         self,
-        stretches: Mapping[Target, Sequence[TimeRange]],
+        ranges: Mapping[Target, Sequence[TimeRange]],
         *,
         target_sessions: int | None,
         now_ms: int,
@@ -80,130 +80,131 @@ class Plan:
     ) -> None:
         self._now_ms = now_ms
         self._per_target = per_target
-        self._lanes = {
-            target: _Lane(target, Pace(target_sessions), list(reversed(ranges))) for target, ranges in stretches.items()
+        self._queues = {
+            target: _TargetQueue(target, ChunkSizer(target_sessions), list(reversed(ranges)))
+            for target, ranges in ranges.items()
         }
-        self._line: deque[_Lane] = deque()
-        self._unfinished = {target for target, ranges in stretches.items() if ranges}
-        for lane in self._lanes.values():
-            self._stand_in_line(lane)
+        self._line: deque[_TargetQueue] = deque()
+        self._unfinished = {target for target, ranges in ranges.items() if ranges}
+        for queue in self._queues.values():
+            self._stand_in_line(queue)
 
     # --- handing out --------------------------------------------------------------------------------------------------
 
-    def next(self) -> Piece | None:
-        """The next piece to ask for; ``None`` if there is none now."""
+    def next(self) -> Chunk | None:
+        """The next chunk to ask for; ``None`` if there is none now."""
         if not self._line:
             return None
-        lane = self._line.popleft()
-        lane.waiting = False
-        time_range = self._cut(lane)
-        lane.asked.add(time_range.start_ms)
-        lane.held += 1
-        self._stand_in_line(lane)
-        return Piece(lane.target, time_range)
+        queue = self._line.popleft()
+        queue.waiting = False
+        time_range = self._cut(queue)
+        queue.asked.add(time_range.start_ms)
+        queue.held += 1
+        self._stand_in_line(queue)
+        return Chunk(queue.target, time_range)
 
-    def _cut(self, lane: _Lane) -> TimeRange:
-        stretch = lane.unasked.pop()
-        left_ms = self._length_ms(stretch)
-        span_ms = lane.pace.span_ms(left_ms)
+    def _cut(self, queue: _TargetQueue) -> TimeRange:
+        each = queue.unasked.pop()
+        left_ms = self._length_ms(each)
+        span_ms = queue.sizer.span_ms(left_ms)
         if span_ms >= left_ms:
-            return stretch
-        cut_ms = stretch.start_ms + span_ms
-        lane.unasked.append(TimeRange.from_ms(cut_ms, stretch.end_ms))
-        return TimeRange.from_ms(stretch.start_ms, cut_ms)
+            return each
+        cut_ms = each.start_ms + span_ms
+        queue.unasked.append(TimeRange.from_ms(cut_ms, each.end_ms))
+        return TimeRange.from_ms(each.start_ms, cut_ms)
 
-    def _length_ms(self, stretch: TimeRange) -> int:
-        """How long a stretch is; with an open end, up to now."""
-        end_ms = max(self._now_ms, stretch.start_ms) if stretch.end_ms is None else stretch.end_ms
-        return end_ms - stretch.start_ms
+    def _length_ms(self, each: TimeRange) -> int:
+        """How long a each is; with an open end, up to now."""
+        end_ms = max(self._now_ms, each.start_ms) if each.end_ms is None else each.end_ms
+        return end_ms - each.start_ms
 
-    def _stand_in_line(self, lane: _Lane, *, first: bool = False) -> None:
-        if not lane.unasked or lane.waiting:
+    def _stand_in_line(self, queue: _TargetQueue, *, first: bool = False) -> None:
+        if not queue.unasked or queue.waiting:
             return
-        has_place = self._per_target is None or lane.held < self._per_target
-        if has_place and (not lane.asked or lane.pace.is_known):
-            lane.waiting = True
+        has_place = self._per_target is None or queue.held < self._per_target
+        if has_place and (not queue.asked or queue.sizer.is_known):
+            queue.waiting = True
             if first:
-                self._line.appendleft(lane)
+                self._line.appendleft(queue)
             else:
-                self._line.append(lane)
+                self._line.append(queue)
 
     # --- what became of it --------------------------------------------------------------------------------------------
 
-    def read(self, piece: Piece, *, sessions: int = 0, elapsed_s: float = 0.0) -> None:
-        """A piece was read whole. Its place stays held until :meth:`give_back`.
+    def read(self, chunk: Chunk, *, sessions: int = 0, elapsed_s: float = 0.0) -> None:
+        """A chunk was read whole. Its place stays held until :meth:`give_back`.
 
-        :param sessions: how many its answer held.
-        :param elapsed_s: how long the answer took.
+        :param sessions: how many its response held.
+        :param elapsed_s: how long the response took.
         """
-        lane = self._lanes[piece.target]
-        lane.pace.learn(sessions, self._length_ms(piece.time_range), elapsed_s)
-        self._settled(lane, piece)
+        queue = self._queues[chunk.target]
+        queue.sizer.learn(sessions, self._length_ms(chunk.time_range), elapsed_s)
+        self._settled(queue, chunk)
 
-    def give_up(self, piece: Piece) -> None:
-        """A piece will not be read."""
-        lane = self._lanes[piece.target]
-        lane.held -= 1
-        self._settled(lane, piece)
+    def give_up(self, chunk: Chunk) -> None:
+        """A chunk will not be read."""
+        queue = self._queues[chunk.target]
+        queue.held -= 1
+        self._settled(queue, chunk)
 
-    def give_back(self, piece: Piece) -> None:
-        """A piece that was read no longer takes memory."""
-        lane = self._lanes[piece.target]
-        lane.held -= 1
-        self._stand_in_line(lane)
+    def give_back(self, chunk: Chunk) -> None:
+        """A chunk that was read no longer takes memory."""
+        queue = self._queues[chunk.target]
+        queue.held -= 1
+        self._stand_in_line(queue)
 
-    def cut_shorter(self, piece: Piece) -> bool:
-        """Ask for a piece again in shorter ones, for it is too much at once.
+    def cut_shorter(self, chunk: Chunk) -> bool:
+        """Ask for a chunk again in shorter ones, for it is too much at once.
 
         :return: false if it is too short for that, or its target abandoned.
         """
-        lane = self._lanes[piece.target]
-        length_ms = self._length_ms(piece.time_range)
-        if lane.abandoned or length_ms < 2 * _SHORTEST_MS:
+        queue = self._queues[chunk.target]
+        length_ms = self._length_ms(chunk.time_range)
+        if queue.abandoned or length_ms < 2 * _SHORTEST_MS:
             return False
-        lane.pace.too_much(length_ms)
-        lane.held -= 1
-        lane.unasked = merge([*lane.unasked, piece.time_range])[::-1]
-        lane.asked.discard(piece.time_range.start_ms)
-        self._stand_in_line(lane, first=True)
+        queue.sizer.too_much(length_ms)
+        queue.held -= 1
+        queue.unasked = merge([*queue.unasked, chunk.time_range])[::-1]
+        queue.asked.discard(chunk.time_range.start_ms)
+        self._stand_in_line(queue, first=True)
         return True
 
     def aim_below(self, sessions: int) -> None:
         """The service gives no more than so many sessions at once: aim at half of that."""
-        for lane in self._lanes.values():
-            if lane.pace.target_sessions is not None:
-                lane.pace.target_sessions = max(1, min(lane.pace.target_sessions, sessions // 2))
+        for queue in self._queues.values():
+            if queue.sizer.target_sessions is not None:
+                queue.sizer.target_sessions = max(1, min(queue.sizer.target_sessions, sessions // 2))
 
     def abandon(self, target: Target) -> list[TimeRange]:
         """Ask nothing more of a target; what nobody had asked for yet."""
-        lane = self._lanes[target]
-        lane.abandoned = True
-        dropped = lane.unasked[::-1]
-        lane.unasked = []
-        if lane.waiting:
-            lane.waiting = False
-            self._line.remove(lane)
-        if not lane.asked:
+        queue = self._queues[target]
+        queue.abandoned = True
+        dropped = queue.unasked[::-1]
+        queue.unasked = []
+        if queue.waiting:
+            queue.waiting = False
+            self._line.remove(queue)
+        if not queue.asked:
             self._unfinished.discard(target)
         return dropped
 
-    def _settled(self, lane: _Lane, piece: Piece) -> None:
-        lane.asked.discard(piece.time_range.start_ms)
-        if not lane.asked and not lane.unasked:
-            self._unfinished.discard(lane.target)
-        self._stand_in_line(lane)
+    def _settled(self, queue: _TargetQueue, chunk: Chunk) -> None:
+        queue.asked.discard(chunk.time_range.start_ms)
+        if not queue.asked and not queue.unasked:
+            self._unfinished.discard(queue.target)
+        self._stand_in_line(queue)
 
     # --- where it stands ----------------------------------------------------------------------------------------------
 
     @property
     def targets(self) -> Sequence[Target]:
         """All targets, in the order in which they were given."""
-        return tuple(self._lanes)
+        return tuple(self._queues)
 
     def earliest_unread_ms(self, target: Target) -> int | None:
-        """Start of the earliest stretch of a target that has not been read; ``None`` if all has been."""
-        lane = self._lanes[target]
-        starts = [*lane.asked, *(stretch.start_ms for stretch in lane.unasked[-1:])]
+        """Start of the earliest each of a target that has not been read; ``None`` if all has been."""
+        queue = self._queues[target]
+        starts = [*queue.asked, *(each.start_ms for each in queue.unasked[-1:])]
         return min(starts, default=None)
 
     @property
@@ -215,12 +216,12 @@ class Plan:
 def merge(ranges: Iterable[TimeRange]) -> list[TimeRange]:
     """The same instants in as few ranges as possible, earliest first."""
     merged: list[TimeRange] = []
-    for piece in sorted(ranges, key=lambda piece: piece.start_ms):
+    for chunk in sorted(ranges, key=lambda chunk: chunk.start_ms):
         last = merged[-1] if merged else None
-        if last is None or (last.end_ms is not None and piece.start_ms > last.end_ms):
-            merged.append(piece)
-        elif last.end_ms is not None and (piece.end_ms is None or piece.end_ms > last.end_ms):
-            merged[-1] = TimeRange.from_ms(last.start_ms, piece.end_ms)
+        if last is None or (last.end_ms is not None and chunk.start_ms > last.end_ms):
+            merged.append(chunk)
+        elif last.end_ms is not None and (chunk.end_ms is None or chunk.end_ms > last.end_ms):
+            merged[-1] = TimeRange.from_ms(last.start_ms, chunk.end_ms)
     return merged
 
 
@@ -232,13 +233,13 @@ def left_to_read(asked: TimeRange, already: Iterable[TimeRange]) -> list[TimeRan
 
 def _gaps(asked: TimeRange, covered: Iterable[TimeRange]) -> Iterator[TimeRange]:
     start_ms, end_ms = asked.start_ms, asked.end_ms
-    for piece in covered:
-        if end_ms is not None and piece.start_ms >= end_ms:
+    for chunk in covered:
+        if end_ms is not None and chunk.start_ms >= end_ms:
             break
-        if piece.start_ms > start_ms:
-            yield TimeRange.from_ms(start_ms, piece.start_ms)
-        if piece.end_ms is None:
+        if chunk.start_ms > start_ms:
+            yield TimeRange.from_ms(start_ms, chunk.start_ms)
+        if chunk.end_ms is None:
             return
-        start_ms = max(start_ms, piece.end_ms)
+        start_ms = max(start_ms, chunk.end_ms)
     if end_ms is None or start_ms < end_ms:
         yield TimeRange.from_ms(start_ms, end_ms)

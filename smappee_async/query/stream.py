@@ -15,7 +15,7 @@ import attrs
 
 from smappee_async.defaults import SLICE_SESSIONS
 from smappee_async.errors import SmappeeError
-from smappee_async.events import Event, OnEvent, tell
+from smappee_async.events import ClientEvent, OnEvent, tell
 from smappee_async.limits import Limits
 from smappee_async.models import (
     ChargingSession,
@@ -24,17 +24,17 @@ from smappee_async.models import (
     SessionBatch,
     StreamStats,
 )
-from smappee_async.query.ask import Asker
-from smappee_async.query.cap import AnswerCap
 from smappee_async.query.checkpoint import Checkpoint, Progress
 from smappee_async.query.fetch import Fetched, Fetcher
 from smappee_async.query.plan import Plan, Target
-from smappee_async.query.question import Question
-from smappee_async.query.sift import Account, sift
-from smappee_async.transport.call import Caller, Tally
+from smappee_async.query.read_chunk import ChunkReader
+from smappee_async.query.select import Account, select_sessions
+from smappee_async.query.session_query import SessionQuery
+from smappee_async.query.truncation import TruncationCheck
+from smappee_async.transport.call import CallCost, Caller
 
-#: What an answer costs besides its sessions, in sessions.
-_SMALL_ANSWER = 50
+#: What a response costs besides its sessions, in sessions.
+_SMALL_RESPONSE = 50
 _BY_START = operator.attrgetter("from_ms", "id")
 
 
@@ -49,8 +49,8 @@ class Service:
     caller: Caller
     base_url: str
     limits: Limits
-    cap: AnswerCap
-    proving: anyio.Lock
+    truncation: TruncationCheck
+    verifying: anyio.Lock
     on_event: OnEvent | None
     check: Callable[[], None]
     opened: Callable[[Fetcher], None]
@@ -70,9 +70,9 @@ class SessionStream:
     whole, or is listed in :attr:`failures`.
     """
 
-    def __init__(self, question: Question, service: Service) -> None:
-        self._reader = _Reader(question, service)
-        self._by_start = question.order == "start"
+    def __init__(self, query: SessionQuery, service: Service) -> None:
+        self._reader = _Reader(query, service)
+        self._by_start = query.order == "start"
         self._sessions: AsyncGenerator[ChargingSession, None] | None = None
 
     # --- reading ------------------------------------------------------------------------------------------------------
@@ -88,15 +88,15 @@ class SessionStream:
         return self.__aiter__().__anext__()
 
     def batches(self) -> AsyncIterator[SessionBatch]:
-        """The same by whole batches: one park, or station, and one stretch of time each.
+        """The same by whole batches: one park, or station, and one range of time each.
 
-        A stretch without sessions comes as an empty batch: it says that it was read. With ``order="start"`` batches
-        come by the start of their stretch, and sessions by start within each.
+        A each without sessions comes as an empty batch: it says that it was read. With ``order="start"`` batches
+        come by the start of their each, and sessions by start within each.
         """
         return self._reader.batches()
 
     async def collect(self) -> list[ChargingSession]:
-        """All sessions as a list: for questions whose answer is known to fit in memory."""
+        """All sessions as a list: for questions whose response is known to fit in memory."""
         async with self:
             return [session async for session in self]
 
@@ -109,7 +109,7 @@ class SessionStream:
 
     @property
     def failures(self) -> tuple[ChunkFailure, ...]:
-        """The stretches that could not be read, with ``on_error="collect"``."""
+        """The ranges that could not be read, with ``on_error="collect"``."""
         return self._reader.failures
 
     @property
@@ -121,7 +121,7 @@ class SessionStream:
         """What has been handed over so far, as plain JSON; pass it as ``resume`` to go on from there.
 
         Read by batch, it includes the batch in hand: take it once that is saved. Read by session, it includes the
-        stretches before the one in hand, so that going on may repeat sessions of that one but never skips any.
+        ranges before the one in hand, so that going on may repeat sessions of that one but never skips any.
         """
         return self._reader.progress.to_json()
 
@@ -145,12 +145,12 @@ class SessionStream:
 class _Reader:
     """The working side of a stream; knows nothing of the stream itself."""
 
-    def __init__(self, question: Question, service: Service) -> None:
+    def __init__(self, query: SessionQuery, service: Service) -> None:
         self.account = Account()
-        self.progress = Progress(question.state, question.resume)
-        self._question = question
+        self.progress = Progress(query.state, query.resume)
+        self._question = query
         self._service = service
-        self._tally = Tally()
+        self._cost = CallCost()
         self._fetcher: Fetcher | None = None
         self._handed_over = 0
         self._in_hand: Iterator[ChargingSession] = iter(())
@@ -166,8 +166,8 @@ class _Reader:
                     self._in_hand = iter(sessions)
                     for session in self._in_hand:
                         yield session
-                    # Give way to the event loop now and then; not for each of many small answers.
-                    since_turn += len(sessions) + _SMALL_ANSWER
+                    # Give way to the event loop now and then; not for each of many small responses.
+                    since_turn += len(sessions) + _SMALL_RESPONSE
                     if since_turn >= SLICE_SESSIONS:
                         since_turn = 0
                         await asyncio.sleep(0)
@@ -176,7 +176,7 @@ class _Reader:
             fetcher.stop()
 
     async def by_start(self) -> AsyncGenerator[ChargingSession, None]:
-        """Session by session over all targets, earliest start first, holding one piece of each target."""
+        """Session by session over all targets, earliest start first, holding one chunk of each target."""
         fetcher = self._start()
         heads: list[_Head] = []
         try:
@@ -207,9 +207,9 @@ class _Reader:
                     if is_last:
                         self._done_with(fetched)
                     yield SessionBatch(
-                        service_location_id=fetched.piece.target.service_location_id,
-                        serial_number=fetched.piece.target.serial_number,
-                        time_range=fetched.piece.time_range,
+                        service_location_id=fetched.chunk.target.service_location_id,
+                        serial_number=fetched.chunk.target.serial_number,
+                        time_range=fetched.chunk.time_range,
                         sessions=tuple(sessions),
                         is_last=is_last,
                     )
@@ -229,13 +229,13 @@ class _Reader:
         head.session = session
         return True
 
-    # --- pieces -------------------------------------------------------------------------------------------------------
+    # --- chunks -------------------------------------------------------------------------------------------------------
 
     def _slices(self, fetched: Fetched) -> Iterator[tuple[list[ChargingSession], bool]]:
-        """The sessions of one piece, a slice at a time."""
-        return sift(
-            fetched.piece,
-            fetched.answers,
+        """The sessions of one chunk, a slice at a time."""
+        return select_sessions(
+            fetched.chunk,
+            fetched.responses,
             self._question.state,
             self.account,
             on_invalid=self._question.on_invalid,
@@ -243,7 +243,7 @@ class _Reader:
         )
 
     async def _sorted(self, fetched: Fetched) -> list[ChargingSession]:
-        """The sessions of one piece by start; the service's own order is not documented."""
+        """The sessions of one chunk by start; the service's own order is not documented."""
         sessions: list[ChargingSession] = []
         for slice_, _ in self._slices(fetched):
             sessions += slice_
@@ -254,10 +254,10 @@ class _Reader:
     # --- the account --------------------------------------------------------------------------------------------------
 
     def _done_with(self, fetched: Fetched) -> None:
-        self.progress.add(fetched.piece.target, fetched.piece.time_range)
+        self.progress.add(fetched.chunk.target, fetched.chunk.time_range)
 
     def _tell_unknown_status(self, status: str) -> None:
-        tell(self._service.on_event, Event(kind="unknown_status", detail=status))
+        tell(self._service.on_event, ClientEvent(kind="unknown_status", detail=status))
 
     @property
     def failures(self) -> tuple[ChunkFailure, ...]:
@@ -275,10 +275,10 @@ class _Reader:
             duplicates=account.duplicates,
             invalid=len(account.invalid),
             unknown_statuses=sum(account.unknown_statuses.values()),
-            ranges=0 if self._fetcher is None else self._fetcher.ranges,
-            requests=self._tally.requests,
-            retries=self._tally.retries,
-            bytes=self._tally.bytes,
+            chunks=0 if self._fetcher is None else self._fetcher.chunks,
+            requests=self._cost.requests,
+            retries=self._cost.retries,
+            bytes=self._cost.bytes,
         )
 
     # --- start and end ------------------------------------------------------------------------------------------------
@@ -286,28 +286,34 @@ class _Reader:
     def _start(self) -> Fetcher:
         if self._fetcher is not None:
             raise RuntimeError("a stream is read once; ask for a new one with client.sessions()")
-        question, service = self._question, self._service
+        query, service = self._question, self._service
         service.check()
         now_s = asyncio.get_running_loop().time()
-        deadline_at = None if question.deadline is None else now_s + question.deadline.total_seconds()
-        asker = Asker(
-            service.caller, service.base_url, question.state, service.cap, service.proving, self._tally, deadline_at
+        deadline_at = None if query.deadline is None else now_s + query.deadline.total_seconds()
+        reader = ChunkReader(
+            service.caller,
+            service.base_url,
+            query.state,
+            service.truncation,
+            service.verifying,
+            self._cost,
+            deadline_at,
         )
-        in_order = question.order == "start"
+        in_order = query.order == "start"
         concurrency = service.limits.concurrency
         plan = Plan(
-            self.progress.left(question.targets, question.time_range),
-            # Active sessions are few, however long the range: one question a park is enough.
-            target_sessions=None if question.state == "active" else service.limits.target_sessions,
+            self.progress.left(query.targets, query.time_range),
+            # Active sessions are few, however long the range: one query a park is enough.
+            target_sessions=None if query.state == "active" else service.limits.target_sessions,
             now_ms=int(time.time() * 1000),
-            per_target=max(1, concurrency // len(question.targets)) if in_order else None,
+            per_target=max(1, concurrency // len(query.targets)) if in_order else None,
         )
         self._fetcher = Fetcher(
             plan,
-            asker.ask,
-            cap=service.cap,
+            reader.ask,
+            truncation=service.truncation,
             concurrency=concurrency,
-            on_error=question.on_error,
+            on_error=query.on_error,
             in_order=in_order,
             on_cut=self._tell_cut,
         )
@@ -315,7 +321,7 @@ class _Reader:
         return self._fetcher
 
     def _tell_cut(self, error: SmappeeError) -> None:
-        tell(self._service.on_event, Event(kind="range_cut", facts=error.facts, detail=error.reason))
+        tell(self._service.on_event, ClientEvent(kind="chunk_split", facts=error.facts, detail=error.reason))
 
     async def aclose(self) -> None:
         if self._fetcher is not None:
@@ -341,7 +347,7 @@ class _Head:
 
 
 class _ByStart:
-    """Pieces of all targets by the start of their stretch, holding one of each."""
+    """Pieces of all targets by the start of their each, holding one of each."""
 
     def __init__(self, fetcher: Fetcher, targets: Sequence[Target]) -> None:
         self._fetcher = fetcher
@@ -356,7 +362,7 @@ class _ByStart:
             fetched = await self._fetcher.take_next_of(self._targets[number])
             self._owed.pop()
             if fetched is not None:
-                heapq.heappush(self._heads, (fetched.piece.time_range.start_ms, number, fetched))
+                heapq.heappush(self._heads, (fetched.chunk.time_range.start_ms, number, fetched))
         if not self._heads:
             return None
         _, number, fetched = heapq.heappop(self._heads)

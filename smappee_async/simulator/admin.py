@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Required, TypedDict, get_args
 import attrs
 import msgspec
 
-from .delivery import Answer
+from .delivery import Response
 from .faults import Fault, FaultKind, FaultPlan, PlannedFault
 from .ledger import Ledger, RecordDigest
 from .routing import RouteName
@@ -79,49 +79,49 @@ class AdminRoutes:
     faults: FaultPlan
     journal: Journal
 
-    async def answer(self, request: web.BaseRequest) -> Answer:
-        """The JSON answer to one admin request; what cannot be understood is a 400 that says why."""
+    async def response(self, request: web.BaseRequest) -> Response:
+        """The JSON response to one admin request; what cannot be understood is a 400 that says why."""
         try:
             return await self._answer(request.method, request.path, request.query, await request.read())
         except LookupError as error:
-            return Answer.message(404, f"not found: {error}")
+            return Response.message(404, f"not found: {error}")
         except (msgspec.MsgspecError, ValueError, TypeError) as error:
-            return Answer.message(400, str(error))
+            return Response.message(400, str(error))
 
-    async def _answer(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> Answer:
+    async def _answer(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> Response:
         match method, path.removeprefix("/_admin/"):
             case "GET", "ledger":
-                return Answer.json(200, await self._ledger(query))
+                return Response.json(200, await self._ledger(query))
             case "GET", "requests":
                 entries = self.journal.entries()[-int(query.get("limit", _LATEST)) :]
-                return Answer.json(200, [attrs.asdict(entry) for entry in entries])
+                return Response.json(200, [attrs.asdict(entry) for entry in entries])
             case "GET", "stats":
-                return Answer.json(200, self._stats())
+                return Response.json(200, self._stats())
             case "GET" | "POST" as verb, "clock":
                 if verb == "POST":
                     self._move_clock(body)
-                return Answer.json(200, {"now_ms": self.clock.now_ms, "now": self.clock.now.isoformat()})
+                return Response.json(200, {"now_ms": self.clock.now_ms, "now": self.clock.now.isoformat()})
             case "GET", "faults":
-                return Answer.json(200, [_fault_json(planned) for planned in self.faults.planned])
+                return Response.json(200, [_fault_json(planned) for planned in self.faults.planned])
             case "POST", "faults":
                 for fault in _faults_from_json(body):
                     self.faults.add(fault)
-                return Answer.json(200, {"faults": len(self.faults.planned)})
+                return Response.json(200, {"faults": len(self.faults.planned)})
             case "DELETE", "faults":
                 self.faults.clear()
-                return Answer.json(200, {"faults": 0})
+                return Response.json(200, {"faults": 0})
             case "POST", "oauth/expire":
                 self.oauth.expire_access_tokens()
-                return Answer.json(200, {})
+                return Response.json(200, {})
             case "POST", "oauth/revoke":
                 everything = bool(body) and msgspec.json.decode(body, type=dict[str, bool]).get("everything", False)
                 if everything:
                     self.oauth.revoke_everything()
                 else:
                     self.oauth.revoke_access_tokens()
-                return Answer.json(200, {})
+                return Response.json(200, {})
             case _:
-                return Answer.message(404, f"no admin route for {method} {path}")
+                return Response.message(404, f"no admin route for {method} {path}")
 
     async def _ledger(self, query: Mapping[str, str]) -> dict[str, object]:
         at_ms = int(query["at"]) if "at" in query else self.clock.now_ms

@@ -1,4 +1,4 @@
-"""Faults in the content of an answer: records and bytes in, doubtful records and bytes out."""
+"""Faults in the content of a response: records and bytes in, doubtful records and bytes out."""
 
 from __future__ import annotations
 

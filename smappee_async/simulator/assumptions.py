@@ -44,7 +44,7 @@ class Assumptions:
     energy, userId and so on, but no range, duration or csmsTransactionId], or ``both`` [A]."""
 
     missing_range_status: Literal[400, 500] = 400
-    """Answer to a request without ``range``: 400 [A], or 500 [D for another call of the same service]."""
+    """Response to a request without ``range``: 400 [A], or 500 [D for another call of the same service]."""
 
     old_refresh_token: OldRefreshToken = "dies"
     """Whether a used refresh token ``dies`` [A] with its rotation or ``lives`` [A] on."""
@@ -54,7 +54,7 @@ class Assumptions:
     token that came of the same login, ``refused`` [A] only refuses."""
 
     refresh_returns_new_token: bool = True
-    """Whether a refresh answers with a new refresh token [D]. If not, the old one stays good [A]."""
+    """Whether a refresh responses with a new refresh token [D]. If not, the old one stays good [A]."""
 
     refresh_ends_access_token: bool = False
     """Whether a refresh ends the access token it replaces before its time [A, either way]."""
@@ -63,18 +63,18 @@ class Assumptions:
     """Whether a new login ends all earlier tokens [A; an issue suggests one token set per client and user]."""
 
     expires_in_s: int = 36_000
-    """Life of an access token in seconds: 36000 [D]; 86400 was seen [C], 10800 stood in an older revision."""
+    """TokenLifetime of an access token in seconds: 36000 [D]; 86400 was seen [C], 10800 stood in an older revision."""
 
-    result_cap: int | None = None
-    """A silent limit on the sessions of one answer: the first N in the order served. None documented or seen; a
+    session_limit: int | None = None
+    """A silent limit on the sessions of one response: the first N in the order served. None documented or seen; a
     client should notice one all the same [A]."""
 
-    empty_answer: EmptyAnswer = "array"
+    empty_response: EmptyAnswer = "array"
     """How "nothing matches" is said: ``array`` is ``[]`` [C], ``no_content`` is a 204 [C: tolerated by two
     clients], ``empty_body`` is a 200 without a body [C: tolerated by one]."""
 
     unknown_park_status: Literal[404, 403] = 404
-    """Answer for a park or station that the account cannot see: 404 or 403 [A]."""
+    """Response for a park or station that the account cannot see: 404 or 403 [A]."""
 
     @classmethod
     def documented(cls) -> Assumptions:

@@ -1,4 +1,4 @@
-"""How an answer leaves by the socket: whole, or the way a fault wants it."""
+"""How a response leaves by the socket: whole, or the way a fault wants it."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ _MAINTENANCE_PAGE: Final = (
 
 
 @attrs.frozen
-class Answer:
-    """An answer as it should arrive."""
+class Response:
+    """A response as it should arrive."""
 
     status: int
     body: bytes
@@ -50,18 +50,18 @@ class Answer:
     sessions: int = 0
 
     @classmethod
-    def json(cls, status: int, value: object, headers: Mapping[str, str] | None = None) -> Answer:
-        """A JSON answer."""
+    def json(cls, status: int, value: object, headers: Mapping[str, str] | None = None) -> Response:
+        """A JSON response."""
         return cls(status, encode(value), headers or {})
 
     @classmethod
-    def message(cls, status: int, text: str) -> Answer:
+    def message(cls, status: int, text: str) -> Response:
         """A refusal in the one form that a public client is known to read [C]: a ``message``."""
         return cls.json(status, {"message": text})
 
 
-def replacement(fault: Fault, path: str) -> Answer | None:
-    """The answer that a fault gives in place of the right one, if it is of that sort."""
+def replacement(fault: Fault, path: str) -> Response | None:
+    """The response that a fault gives in place of the right one, if it is of that sort."""
     headers = dict(fault.headers or {})
     if fault.retry_after is not None:
         headers["Retry-After"] = fault.retry_after
@@ -69,39 +69,39 @@ def replacement(fault: Fault, path: str) -> Answer | None:
     match fault.kind:
         case "status":
             status = fault.status or 500
-            return Answer(status, encode({"message": f"Simulated {status}"}) if body is None else body, headers)
+            return Response(status, encode({"message": f"Simulated {status}"}) if body is None else body, headers)
         case "maintenance":
-            return Answer(fault.status or 502, body or _MAINTENANCE_PAGE, headers, "text/html;charset=UTF-8")
+            return Response(fault.status or 502, body or _MAINTENANCE_PAGE, headers, "text/html;charset=UTF-8")
         case "empty_200":
-            return Answer(200, b"", headers)
+            return Response(200, b"", headers)
         case "null_200":
-            return Answer(200, b"null", headers)
+            return Response(200, b"null", headers)
         case "object_200":
-            return Answer(200, body or b'{"sessions":[]}', headers)
+            return Response(200, body or b'{"sessions":[]}', headers)
         case "unauthorized" | "token_revoked":
-            return Answer(401, encode({"message": "Unauthorized"}), headers)
+            return Response(401, encode({"message": "Unauthorized"}), headers)
         case "redirect":
             headers["Location"] = fault.location or f"http://elsewhere.invalid{path}"
-            return Answer(fault.status or 307, b"", headers)
+            return Response(fault.status or 307, b"", headers)
         case "raw" | "token_odd":
-            return Answer(fault.status or 200, body or b"", headers)
+            return Response(fault.status or 200, body or b"", headers)
         case _:
             return None
 
 
-def respond(answer: Answer, log: RequestLog) -> web.StreamResponse:
-    """The whole answer, as it should be."""
-    log.status, log.sessions, log.body_bytes = answer.status, answer.sessions, len(answer.body)
-    response = web.Response(status=answer.status, body=answer.body or None, headers=answer.headers)
+def respond(response: Response, log: RequestLog) -> web.StreamResponse:
+    """The whole response, as it should be."""
+    log.status, log.sessions, log.body_bytes = response.status, response.sessions, len(response.body)
+    stream = web.Response(status=response.status, body=response.body or None, headers=response.headers)
     # A type among the fault's own headers stands.
-    response.headers.setdefault("Content-Type", answer.content_type)
-    return response
+    stream.headers.setdefault("Content-Type", response.content_type)
+    return stream
 
 
-async def deliver(request: web.BaseRequest, answer: Answer, fault: Fault, log: RequestLog) -> web.StreamResponse:
-    """The answer as ``fault`` has it arrive; the response that is returned is only finished by the server."""
+async def deliver(request: web.BaseRequest, response: Response, fault: Fault, log: RequestLog) -> web.StreamResponse:
+    """The response as ``fault`` has it arrive; the stream that is returned is only finished by the server."""
     how = _DELIVERIES.get(fault.kind)
-    return respond(answer, log) if how is None else await how(_Sending(request, answer, fault, log))
+    return respond(response, log) if how is None else await how(_Sending(request, response, fault, log))
 
 
 def is_early(fault: Fault) -> bool:
@@ -110,7 +110,7 @@ def is_early(fault: Fault) -> bool:
 
 
 async def deliver_early(request: web.BaseRequest, fault: Fault, log: RequestLog) -> web.StreamResponse | None:
-    """What an early fault sends; ``None`` after a stall that has an end, for then the answer goes its usual way."""
+    """What an early fault sends; ``None`` after a stall that has an end, for then the response goes its usual way."""
     match fault.kind:
         case "reset_before_headers":
             return reset(request)
@@ -143,7 +143,7 @@ def reset(request: web.BaseRequest) -> web.StreamResponse:
 
 
 def hang_up(request: web.BaseRequest) -> web.StreamResponse:
-    """Close the connection in good order, but without an answer, or in the middle of one."""
+    """Close the connection in good order, but without a response, or in the middle of one."""
     if request.transport is not None:
         request.transport.close()
     return _nobody_there()
@@ -151,60 +151,62 @@ def hang_up(request: web.BaseRequest) -> web.StreamResponse:
 
 @attrs.frozen
 class _Sending:
-    """One answer on its way out, and what is to happen to it."""
+    """One response on its way out, and what is to happen to it."""
 
     request: web.BaseRequest
-    answer: Answer
+    response: Response
     fault: Fault
     log: RequestLog
 
 
 async def _truncated_json(sending: _Sending) -> web.StreamResponse:
-    cut = attrs.evolve(sending.answer, body=sending.answer.body[: len(sending.answer.body) // 2] or b"[", sessions=0)
+    cut = attrs.evolve(
+        sending.response, body=sending.response.body[: len(sending.response.body) // 2] or b"[", sessions=0
+    )
     return respond(cut, sending.log)
 
 
 async def _truncated_body(sending: _Sending) -> web.StreamResponse:
-    half = sending.answer.body[: len(sending.answer.body) // 2]
-    return _write_and_close(sending.request, sending.answer, half, len(sending.answer.body) + 1000, sending.log)
+    half = sending.response.body[: len(sending.response.body) // 2]
+    return _write_and_close(sending.request, sending.response, half, len(sending.response.body) + 1000, sending.log)
 
 
 async def _wrong_content_length(sending: _Sending) -> web.StreamResponse:
-    # Shorter than the body. What is left over would be read as the next sending.answer, so the connection closes.
+    # Shorter than the body. What is left over would be read as the next sending.response, so the connection closes.
     return _write_and_close(
-        sending.request, sending.answer, sending.answer.body, len(sending.answer.body) // 2, sending.log
+        sending.request, sending.response, sending.response.body, len(sending.response.body) // 2, sending.log
     )
 
 
 async def _chunked_cut(sending: _Sending) -> web.StreamResponse:
-    response = await _begin(sending.request, sending.answer, sending.log, None)
-    await _send(response, sending.answer.body[: len(sending.answer.body) // 2] or b"[", sending.log)
+    stream = await _begin(sending.request, sending.response, sending.log, None)
+    await _send(stream, sending.response.body[: len(sending.response.body) // 2] or b"[", sending.log)
     return hang_up(sending.request)
 
 
 async def _drip(sending: _Sending) -> web.StreamResponse:
-    response = await _begin(sending.request, sending.answer, sending.log, len(sending.answer.body))
+    stream = await _begin(sending.request, sending.response, sending.log, len(sending.response.body))
     speed = _DRIP_BYTES_PER_S if sending.fault.bytes_per_s is None else sending.fault.bytes_per_s
     # A slow drip is one byte at a time, a fast one a few at most twenty times a second.
     size = max(1, int(speed / _DRIPS_PER_S))
-    for start in range(0, len(sending.answer.body), size):
+    for start in range(0, len(sending.response.body), size):
         await asyncio.sleep(size / speed)
-        await _send(response, sending.answer.body[start : start + size], sending.log)
-    sending.log.sessions = sending.answer.sessions
-    return response
+        await _send(stream, sending.response.body[start : start + size], sending.log)
+    sending.log.sessions = sending.response.sessions
+    return stream
 
 
 async def _stall_after_headers(sending: _Sending) -> web.StreamResponse:
-    response = await _begin(sending.request, sending.answer, sending.log, len(sending.answer.body))
+    stream = await _begin(sending.request, sending.response, sending.log, len(sending.response.body))
     await stall(sending.fault)
-    await _send(response, sending.answer.body, sending.log)
-    sending.log.sessions = sending.answer.sessions
-    return response
+    await _send(stream, sending.response.body, sending.log)
+    sending.log.sessions = sending.response.sessions
+    return stream
 
 
 async def _reset_mid_body(sending: _Sending) -> web.StreamResponse:
-    response = await _begin(sending.request, sending.answer, sending.log, len(sending.answer.body) + 1)
-    await _send(response, sending.answer.body[: len(sending.answer.body) // 2], sending.log)
+    stream = await _begin(sending.request, sending.response, sending.log, len(sending.response.body) + 1)
+    await _send(stream, sending.response.body[: len(sending.response.body) // 2], sending.log)
     await asyncio.sleep(_HEAD_START_S)
     return reset(sending.request)
 
@@ -214,29 +216,29 @@ async def _token_lost(sending: _Sending) -> web.StreamResponse:
 
 
 async def _set_cookie(sending: _Sending) -> web.StreamResponse:
-    response = respond(sending.answer, sending.log)
-    response.set_cookie("SIMULATED", "a-cookie-nobody-should-send-back", path="/")
-    return response
+    stream = respond(sending.response, sending.log)
+    stream.set_cookie("SIMULATED", "a-cookie-nobody-should-send-back", path="/")
+    return stream
 
 
 async def _huge_headers(sending: _Sending) -> web.StreamResponse:
     padding = {"X-Padding": "x" * (sending.fault.size_bytes or _HEADER_BYTES)}
-    return respond(attrs.evolve(sending.answer, headers={**sending.answer.headers, **padding}), sending.log)
+    return respond(attrs.evolve(sending.response, headers={**sending.response.headers, **padding}), sending.log)
 
 
 async def _gzip_bomb(request: web.BaseRequest, fault: Fault, log: RequestLog) -> web.StreamResponse:
-    response = await _begin(request, Answer(200, b"", {"Content-Encoding": "gzip"}), log, None)
-    for piece in gzip_bomb(fault.size_bytes or _BOMB_BYTES):
-        await _send(response, piece, log)
+    stream = await _begin(request, Response(200, b"", {"Content-Encoding": "gzip"}), log, None)
+    for part in gzip_bomb(fault.size_bytes or _BOMB_BYTES):
+        await _send(stream, part, log)
         await asyncio.sleep(0)
-    return response
+    return stream
 
 
 async def _endless_body(request: web.BaseRequest, log: RequestLog) -> web.StreamResponse:
-    response = await _begin(request, Answer(200, b""), log, None)
-    await _send(response, b"[", log)
+    stream = await _begin(request, Response(200, b""), log, None)
+    await _send(stream, b"[", log)
     while True:
-        await _send(response, _ENDLESS_BLOCK, log)
+        await _send(stream, _ENDLESS_BLOCK, log)
         await asyncio.sleep(0)
 
 
@@ -275,36 +277,36 @@ def gzip_bomb(size_bytes: int) -> Iterator[bytes]:
 
 
 async def _begin(
-    request: web.BaseRequest, answer: Answer, log: RequestLog, content_length: int | None
+    request: web.BaseRequest, response: Response, log: RequestLog, content_length: int | None
 ) -> web.StreamResponse:
     """Send the status line and headers; without a length the body is chunked."""
-    response = web.StreamResponse(status=answer.status, headers=answer.headers)
-    response.headers.setdefault("Content-Type", answer.content_type)
-    response.content_length = content_length
+    stream = web.StreamResponse(status=response.status, headers=response.headers)
+    stream.headers.setdefault("Content-Type", response.content_type)
+    stream.content_length = content_length
     if content_length is None:
-        response.enable_chunked_encoding()
-    await response.prepare(request)
-    log.status = answer.status
-    return response
+        stream.enable_chunked_encoding()
+    await stream.prepare(request)
+    log.status = response.status
+    return stream
 
 
-async def _send(response: web.StreamResponse, piece: bytes, log: RequestLog) -> None:
-    await response.write(piece)
-    log.body_bytes += len(piece)
+async def _send(stream: web.StreamResponse, part: bytes, log: RequestLog) -> None:
+    await stream.write(part)
+    log.body_bytes += len(part)
 
 
 def _write_and_close(
-    request: web.BaseRequest, answer: Answer, body: bytes, claimed_bytes: int, log: RequestLog
+    request: web.BaseRequest, response: Response, body: bytes, claimed_bytes: int, log: RequestLog
 ) -> web.StreamResponse:
-    """Write an answer with a false length by hand, for no honest library would send it."""
+    """Write a response with a false length by hand, for no honest library would send it."""
     transport = request.transport
     if transport is not None:
         head = (
-            f"HTTP/1.1 {answer.status} Simulated\r\n"
-            f"Content-Type: {answer.content_type}\r\nContent-Length: {claimed_bytes}\r\n\r\n"
+            f"HTTP/1.1 {response.status} Simulated\r\n"
+            f"Content-Type: {response.content_type}\r\nContent-Length: {claimed_bytes}\r\n\r\n"
         )
         transport.write(head.encode("ascii") + body)
-        log.status, log.body_bytes = answer.status, len(body)
+        log.status, log.body_bytes = response.status, len(body)
     return hang_up(request)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 FaultKind: TypeAlias = Literal[
-    # Another answer than the right one.
+    # Another response than the right one.
     "status",
     "maintenance",
     "empty_200",
@@ -24,7 +24,7 @@ FaultKind: TypeAlias = Literal[
     "redirect",
     "raw",
     "token_odd",
-    # The right answer, damaged or late on its way.
+    # The right response, damaged or late on its way.
     "truncated_json",
     "truncated_body",
     "wrong_content_length",
@@ -38,7 +38,7 @@ FaultKind: TypeAlias = Literal[
     "token_lost",
     "set_cookie",
     "huge_headers",
-    # An answer without an end in sight.
+    # A response without an end in sight.
     "gzip_bomb",
     "endless_body",
     # The right form with doubtful content.
@@ -63,7 +63,7 @@ CONTENT_FAULTS: Final[frozenset[FaultKind]] = frozenset(
         "unknown_fields",
     }
 )
-"""Kinds that alter the records of a session answer; any number may strike the same request."""
+"""Kinds that alter the records of a session response; any number may strike the same request."""
 
 _TOKEN_FAULTS: Final[frozenset[FaultKind]] = frozenset({"token_odd", "token_lost"})
 _NOT_TOKEN_FAULTS: Final[frozenset[FaultKind]] = frozenset({"unauthorized", "token_revoked"})
@@ -102,14 +102,14 @@ class Fault:
     location: str | None = attrs.field(default=None, kw_only=True)
     """Where a redirect points; without one, to the same path of another host that does not exist."""
     delay_s: float | None = attrs.field(default=None, kw_only=True)
-    """How long a stall lasts before the answer goes on (``None``: for good); how long after its end a session
+    """How long a stall lasts before the response goes on (``None``: for good); how long after its end a session
     settles (``None``: 5 minutes)."""
     bytes_per_s: float | None = attrs.field(default=None, kw_only=True)
     """Speed of a drip; 1000 by default."""
     body: bytes | None = attrs.field(default=None, kw_only=True, repr=False)
     """A body sent as it stands."""
     headers: Mapping[str, str] | None = attrs.field(default=None, kw_only=True)
-    """Further headers of the answer."""
+    """Further headers of the response."""
     size_bytes: int | None = attrs.field(default=None, kw_only=True)
     """Size of a bomb once expanded (256 MiB by default), or of huge headers (64 KiB)."""
     index: int = attrs.field(default=0, kw_only=True, validator=attrs.validators.ge(0))

@@ -23,7 +23,7 @@ _DIGEST_BYTES: Final = 16
 class Ledger:
     """Every session of a world at a moment, by park and time of start, and a cheap way to compare.
 
-    It knows nothing of faults, caps or the order of answers: it says what happened, not what was served.
+    It knows nothing of faults, caps or the order of responses: it says what happened, not what was served.
     """
 
     def __init__(self, world: World, clock: SimulatedClock, assumptions: Assumptions) -> None:

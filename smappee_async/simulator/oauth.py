@@ -27,7 +27,7 @@ class Account:
 
 @attrs.frozen
 class TokenAnswer:
-    """Status and JSON body of one answer of the token endpoint."""
+    """Status and JSON body of one response of the token endpoint."""
 
     status: int
     body: Mapping[str, object]
@@ -67,7 +67,7 @@ class TokenServer:
         """Access tokens handed out."""
 
     def grant(self, form: Mapping[str, str], now_s: float) -> TokenAnswer:
-        """Answer one request for a token.
+        """Response one request for a token.
 
         Pages 8552463 *Get token* and 8552461 *Refresh token*. The bodies of refusals are not documented; they follow
         what clients logged and RFC 6749 section 5.2.

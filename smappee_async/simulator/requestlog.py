@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @attrs.define
 class RequestLog:
-    """One request and its answer; filled in while it is being served."""
+    """One request and its response; filled in while it is being served."""
 
     index: int
     """Position in order of arrival, from 0."""
@@ -30,7 +30,7 @@ class RequestLog:
     status: int = 0
     """HTTP status that was sent; 0 while there is none, and for good when the connection broke before."""
     sessions: int = 0
-    """Session records in the answer; 0 where the answer was not sent whole."""
+    """Session records in the response; 0 where the response was not sent whole."""
     fault: str | None = None
     """Kind of the fault that struck; several are joined with ``+``."""
     body_bytes: int = 0

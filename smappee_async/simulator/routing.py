@@ -53,7 +53,7 @@ class BadQueryError(ValueError):
 
 
 class MissingRangeError(BadQueryError):
-    """No ``range`` at all, which the service may answer differently."""
+    """No ``range`` at all, which the service may response differently."""
 
 
 _OTHER: Final = Route("other")

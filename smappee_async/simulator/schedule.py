@@ -36,7 +36,7 @@ CONNECTORS_IN_A_WORLD: Final = 1 << _CONNECTOR_BITS
 by_start: Final = attrgetter("start_ms")
 """The order of sessions in time."""
 
-_FIXED_PIECE: Final = 1000
+_FIXED_CHUNK: Final = 1000
 _PLANNED_WEEKS: Final = 8
 _FIRST_SERIAL_NUMBER: Final = 6_200_000_000
 _CONNECTORS_PER_STATION: Final = 2
@@ -55,17 +55,17 @@ _PRIORITIES: Final = (100, 50, 50, 10)
 
 
 class Schedule(Protocol):
-    """A park's sessions, in pieces that follow one another by time of start."""
+    """A park's sessions, in chunks that follow one another by time of start."""
 
     def blocks(self, start_ms: int, end_ms: int) -> Iterator[tuple[int, int, int]]:
-        """``(key, first_ms, last_ms)`` of the pieces, in order, that hold the sessions of a half-open range.
+        """``(key, first_ms, last_ms)`` of the chunks, in order, that hold the sessions of a half-open range.
 
-        A piece holds the sessions with ``first_ms <= start < last_ms``, which may be more than the range asks for.
+        A chunk holds the sessions with ``first_ms <= start < last_ms``, which may be more than the range asks for.
         """
         ...
 
     def parts(self, key: int) -> Iterator[Sequence[SimulatedSession]]:
-        """The sessions of one piece in any order, a few at a time, so that whoever computes may pause."""
+        """The sessions of one chunk in any order, a few at a time, so that whoever computes may pause."""
         ...
 
 
@@ -81,27 +81,27 @@ class _Week:
 
 
 class FixedSchedule:
-    """The exact sessions somebody gave, cut into pieces of a handy size."""
+    """The exact sessions somebody gave, cut into chunks of a handy size."""
 
     def __init__(self, sessions: Sequence[SimulatedSession]) -> None:
         self._sessions = sessions
 
     def blocks(self, start_ms: int, end_ms: int) -> Iterator[tuple[int, int, int]]:
-        """See :class:`Schedule`; the key is the position of a piece's first session."""
+        """See :class:`Schedule`; the key is the position of a chunk's first session."""
         sessions = self._sessions
-        first = bisect_left(sessions, start_ms, key=by_start) // _FIXED_PIECE * _FIXED_PIECE
+        first = bisect_left(sessions, start_ms, key=by_start) // _FIXED_CHUNK * _FIXED_CHUNK
         last = bisect_left(sessions, end_ms, key=by_start)
-        for key in range(first, last, _FIXED_PIECE):
-            final = min(key + _FIXED_PIECE, len(sessions)) - 1
+        for key in range(first, last, _FIXED_CHUNK):
+            final = min(key + _FIXED_CHUNK, len(sessions)) - 1
             yield key, sessions[key].start_ms, sessions[final].start_ms + 1
 
     def parts(self, key: int) -> Iterator[Sequence[SimulatedSession]]:
         """See :class:`Schedule`."""
-        yield self._sessions[key : key + _FIXED_PIECE]
+        yield self._sessions[key : key + _FIXED_CHUNK]
 
 
 class ComputedSchedule:
-    """The sessions of a park with a profile; a piece is one of its days."""
+    """The sessions of a park with a profile; a chunk is one of its days."""
 
     def __init__(self, park: Park, profile: Profile, *, seed: int, first_connector: int) -> None:
         self._profile = profile

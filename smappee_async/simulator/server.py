@@ -1,4 +1,4 @@
-"""The simulated service on a socket: requests in, answers and faults out."""
+"""The simulated service on a socket: requests in, responses and faults out."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from aiohttp import web
 
 from .admin import AdminRoutes
 from .alterations import alter_records, encode_altered, settling_ms
-from .answers import SessionAnswers
 from .assumptions import Assumptions
 from .clock import SimulatedClock
-from .delivery import Answer, deliver, deliver_early, hang_up, is_early, replacement, respond
+from .delivery import Response, deliver, deliver_early, hang_up, is_early, replacement, respond
 from .faults import Fault, FaultPlan, Hit
 from .ledger import Ledger
 from .oauth import Account, TokenServer
 from .requestlog import Journal, RequestLog
+from .responses import SessionResponses
 from .routing import (
     DATA_ROUTES,
     SESSION_ROUTES,
@@ -61,7 +61,7 @@ class Simulator:
     :param port: 0 lets the system choose.
     :param latency_s: How long every data route takes at least, in seconds.
     :param log_limit: How many requests are remembered.
-    :param cache_bytes: Bound on the memory of encoded answers.
+    :param cache_bytes: Bound on the memory of encoded responses.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Simulator:
         """The most of them there have been at once since the start or the last :meth:`reset_log`."""
         self._faults = FaultPlan(faults, seed=world.seed)
         self._journal = Journal(log_limit)
-        self._answers = SessionAnswers(world, self.assumptions, cache_bytes=cache_bytes)
+        self._answers = SessionResponses(world, self.assumptions, cache_bytes=cache_bytes)
         self._admin = AdminRoutes(
             ledger=self.ledger, clock=self.clock, oauth=self.oauth, faults=self._faults, journal=self._journal
         )
@@ -107,7 +107,7 @@ class Simulator:
         self._serving: set[asyncio.Task[object]] = set()
         self._loop_time: Callable[[], float] = float
 
-    # Life
+    # TokenLifetime
 
     async def start(self) -> None:
         """Begin to serve; a simulator serves once."""
@@ -115,7 +115,7 @@ class Simulator:
             raise RuntimeError("this simulator has been started before")
         loop = asyncio.get_running_loop()
         self._loop_time = loop.time
-        # Cancellation lets a stalled answer end as soon as its client has gone.
+        # Cancellation lets a stalled response end as soon as its client has gone.
         server = web.Server(self._handle, handler_cancellation=True, access_log=None, lingering_time=0.0)
         self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
         await self._runner.setup()
@@ -129,7 +129,7 @@ class Simulator:
         self.clock.start(loop.time)
 
     async def close(self) -> None:
-        """Stop serving at once: stalled answers are cancelled and connections closed. Closing twice is no error."""
+        """Stop serving at once: stalled responses are cancelled and connections closed. Closing twice is no error."""
         self.clock.stop()
         for task in self._serving:
             task.cancel()
@@ -186,7 +186,7 @@ class Simulator:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
         if path.startswith(_ADMIN_PREFIX):
-            return respond(await self._admin.answer(request), RequestLog(0, 0.0, request.method, path, "other"))
+            return respond(await self._admin.response(request), RequestLog(0, 0.0, request.method, path, "other"))
         route = find_route(path)
         log = self._journal.open(self._loop_time(), request.method, path, route.name)
         log.serial_number = route.serial_number
@@ -229,51 +229,51 @@ class Simulator:
             early = await deliver_early(request, decisive, log)
             if early is not None:
                 return early
-        answer = await self._answer(request, log, refusal, content)
-        headers = {**answer.headers, **(decisive.headers or {})}
-        return await deliver(request, attrs.evolve(answer, headers=headers), decisive, log)
+        response = await self._answer(request, log, refusal, content)
+        headers = {**response.headers, **(decisive.headers or {})}
+        return await deliver(request, attrs.evolve(response, headers=headers), decisive, log)
 
     async def _answer(
         self, request: web.BaseRequest, log: RequestLog, refusal: BadQueryError | None, content: Sequence[Fault]
-    ) -> Answer:
-        """The answer of a service where nothing goes wrong but, perhaps, the content."""
+    ) -> Response:
+        """The response of a service where nothing goes wrong but, perhaps, the content."""
         match log.route:
             case "token":
                 return await self._token(request)
             case "unsupported":
-                return Answer.message(404, "Charging sessions are not supported in this version of the API")
+                return Response.message(404, "Charging sessions are not supported in this version of the API")
             case "other":
-                return Answer.message(404, "No such call")
+                return Response.message(404, "No such call")
             case _:
                 pass
         if request.method != "GET":
-            return Answer.message(405, "Method not allowed")
+            return Response.message(405, "Method not allowed")
         scheme, _, access_token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not self.oauth.accepts(access_token, self._loop_time()):
-            return Answer.message(401, "Unauthorized")
+            return Response.message(401, "Unauthorized")
         if log.route == "servicelocations":
             return self._service_locations()
         park = self.world.parks.get(-1 if log.service_location_id is None else log.service_location_id)
         if park is None:
-            return Answer.message(self.assumptions.unknown_park_status, "Service location not found or not yours")
+            return Response.message(self.assumptions.unknown_park_status, "Service location not found or not yours")
         if log.route == "info":
             return self._info(park)
         if isinstance(refusal, MissingRangeError):
-            return Answer.message(self.assumptions.missing_range_status, str(refusal))
+            return Response.message(self.assumptions.missing_range_status, str(refusal))
         if refusal is not None or log.start_ms is None:
-            return Answer.message(400, str(refusal))
+            return Response.message(400, str(refusal))
         query = SessionQuery(park.service_location_id, log.serial_number, log.start_ms, log.end_ms, log.active)
         return await self._sessions(query, content)
 
-    async def _token(self, request: web.BaseRequest) -> Answer:
+    async def _token(self, request: web.BaseRequest) -> Response:
         """Pages 8552463 *Get token* and 8552461 *Refresh token*: credentials in the form body, JSON back."""
         if request.method != "POST":
-            return Answer.message(405, "Method not allowed")
+            return Response.message(405, "Method not allowed")
         form = {key: value for key, value in (await request.post()).items() if isinstance(value, str)}
         granted = self.oauth.grant(form, self._loop_time())
-        return Answer.json(granted.status, granted.body, _TOKEN_HEADERS)
+        return Response.json(granted.status, granted.body, _TOKEN_HEADERS)
 
-    def _service_locations(self) -> Answer:
+    def _service_locations(self) -> Response:
         """*Get Servicelocations*; its page is not public, the shape is that of four clients [C]."""
         locations = [
             {
@@ -284,11 +284,11 @@ class Simulator:
             }
             for park in self.world.parks.values()
         ]
-        return Answer.json(200, {"appName": self.account.client_id, "serviceLocations": locations})
+        return Response.json(200, {"appName": self.account.client_id, "serviceLocations": locations})
 
-    def _info(self, park: Park) -> Answer:
+    def _info(self, park: Park) -> Response:
         """Page 526614552 *Get Servicelocation Info*."""
-        return Answer.json(
+        return Response.json(
             200,
             {
                 "serviceLocationId": park.service_location_id,
@@ -305,7 +305,7 @@ class Simulator:
             },
         )
 
-    async def _sessions(self, query: SessionQuery, content: Sequence[Fault]) -> Answer:
+    async def _sessions(self, query: SessionQuery, content: Sequence[Fault]) -> Response:
         """Pages 2803007489 and 2802286597: charging sessions of a park, or of one station of it."""
         now_ms = self.clock.now_ms
         if content:
@@ -315,9 +315,9 @@ class Simulator:
             body, count = encode_altered(records, content), len(records)
         else:
             body, count = self._answers.ready(query, now_ms) or await self._answers.body(query, now_ms)
-            if not count and self.assumptions.empty_answer != "array":
-                return Answer(204 if self.assumptions.empty_answer == "no_content" else 200, b"")
-        return Answer(200, body, sessions=count)
+            if not count and self.assumptions.empty_response != "array":
+                return Response(204 if self.assumptions.empty_response == "no_content" else 200, b"")
+        return Response(200, body, sessions=count)
 
     def _park_of(self, route: Route) -> int | None:
         if route.serial_number is None:

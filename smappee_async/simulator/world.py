@@ -93,7 +93,7 @@ class World:
         )
 
     def schedule(self, service_location_id: int) -> Schedule:
-        """The sessions of one park, piece by piece; a ``LookupError`` if there is no such park."""
+        """The sessions of one park, chunk by chunk; a ``LookupError`` if there is no such park."""
         return self._schedules[service_location_id]
 
     def sessions(self, service_location_id: int, start_ms: int, end_ms: int) -> Iterator[SimulatedSession]:

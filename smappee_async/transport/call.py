@@ -20,18 +20,18 @@ from smappee_async.errors import (
     RequestError,
     SmappeeError,
 )
-from smappee_async.events import Event, EventKind, OnEvent, is_listening, tell
+from smappee_async.events import ClientEvent, EventKind, OnEvent, is_listening, tell
 from smappee_async.limits import RetryPolicy
 from smappee_async.protocol.requests import Request
-from smappee_async.protocol.responses import Answer
+from smappee_async.protocol.responses import Response
 from smappee_async.secret import Secret
 from smappee_async.transport.gate import Gate
 from smappee_async.transport.http import HttpTransport
-from smappee_async.transport.retry import Again, RetryBudget, is_passing, next_attempt
+from smappee_async.transport.retry import RetryBudget, RetryDecision, is_transient, next_attempt
 
 ResultT = TypeVar("ResultT")
-#: Turns an answer into a result, or raises a :class:`RequestError`; yields where the event loop may have its turn.
-Read = Callable[[Answer], Generator[None, None, ResultT]]
+#: Turns a response into a result, or raises a :class:`RequestError`; yields where the event loop may have its turn.
+Read = Callable[[Response], Generator[None, None, ResultT]]
 
 
 class AccessTokens(Protocol):
@@ -43,16 +43,16 @@ class AccessTokens(Protocol):
 
 
 @attrs.define
-class Tally:
+class CallCost:
     """What calls have cost so far."""
 
     requests: int = 0
     retries: int = 0
     bytes: int = 0
     slowest_s: float = 0.0
-    """The longest that a good answer took, without the waits before it."""
+    """The longest that a good response took, without the waits before it."""
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: CallCost) -> None:
         """Count another's cost in."""
         self.requests += other.requests
         self.retries += other.retries
@@ -81,42 +81,42 @@ class Caller:
         read: Read[ResultT],
         *,
         deadline_at: float | None = None,
-        tally: Tally | None = None,
+        add_to: CallCost | None = None,
     ) -> ResultT:
-        """Send a request until it succeeds or trying again makes no sense, and read the answer.
+        """Send a request until it succeeds or trying again makes no sense, and read the response.
 
-        :param read: what to make of the answer.
+        :param read: what to make of the response.
         :param deadline_at: loop time at which the call ends, come what may: waiting, tokens and attempts included.
         :raises SmappeeError: with the facts of the call filled in.
         """
         started_at = self._clock()
-        effort = Tally()
+        cost = CallCost()
         try:
             if deadline_at is None:
-                return await self._until_done(request, read, effort)
-            return await self._within(deadline_at, request, read, effort)
+                return await self._until_done(request, read, cost)
+            return await self._within(deadline_at, request, read, cost)
         except SmappeeError as error:
             elapsed_s = self._clock() - started_at
-            error.with_facts(attrs.evolve(request.facts, attempts=effort.requests or None, elapsed_s=elapsed_s))
+            error.with_facts(attrs.evolve(request.facts, attempts=cost.requests or None, elapsed_s=elapsed_s))
             raise
         finally:
-            if effort.requests > 1:
-                effort.retries = effort.requests - 1
-            if tally is not None:
-                tally.add(effort)
+            if cost.requests > 1:
+                cost.retries = cost.requests - 1
+            if add_to is not None:
+                add_to.add(cost)
 
-    async def _within(self, deadline_at: float, request: Request, read: Read[ResultT], effort: Tally) -> ResultT:
+    async def _within(self, deadline_at: float, request: Request, read: Read[ResultT], cost: CallCost) -> ResultT:
         timer = asyncio.timeout_at(deadline_at)
         if self._clock() < deadline_at:
             try:
                 async with timer:
-                    return await self._until_done(request, read, effort)
+                    return await self._until_done(request, read, cost)
             except TimeoutError:
                 if not timer.expired():
                     raise
         raise DeadlineExceeded("the deadline passed before the call was done")
 
-    async def _until_done(self, request: Request, read: Read[ResultT], effort: Tally) -> ResultT:
+    async def _until_done(self, request: Request, read: Read[ResultT], cost: CallCost) -> ResultT:
         attempts = 0  # since the call began, or since patience began anew
         rejected: Secret | None = None
         last_cost = 0
@@ -125,15 +125,15 @@ class Caller:
             outcome: ResultT | RequestError
             token: Secret | None = None
             try:
-                # Before the place, so that a renewal holds none; and again if the wait for it may have been long.
+                # Before the permit, so that a renewal holds none; and again if the wait for it may have been long.
                 token = await self._tokens.access_token(rejected)
-                place = await self._gate.enter()
+                permit = await self._gate.enter()
                 try:
-                    if place.had_to_wait:
+                    if permit.had_to_wait:
                         token = await self._tokens.access_token(rejected)
-                    outcome = await self._attempt(request, token, read, effort)
+                    outcome = await self._attempt(request, token, read, cost)
                 finally:
-                    self._gate.leave(place)
+                    self._gate.leave(permit)
             except RequestError as error:  # the token call did not get through
                 token, outcome = None, error.with_traceback(None)
             if not isinstance(outcome, RequestError):
@@ -159,51 +159,51 @@ class Caller:
             await self._wait(again, outcome, request)
 
     async def _attempt(
-        self, request: Request, token: Secret, read: Read[ResultT], effort: Tally
+        self, request: Request, token: Secret, read: Read[ResultT], cost: CallCost
     ) -> ResultT | RequestError:
-        """Send once; an error is returned, so that no frame that saw the answer is part of its traceback."""
-        effort.requests += 1
+        """Send once; an error is returned, so that no frame that saw the response is part of its traceback."""
+        cost.requests += 1
         began_at = self._clock()
         try:
-            answer = await self._transport.send(request, token)
-            effort.bytes += len(answer.body)
-            if len(answer.body) <= SMALL_BODY_BYTES:
-                result = await _in_turns(read(answer))
+            response = await self._transport.send(request, token)
+            cost.bytes += len(response.body)
+            if len(response.body) <= SMALL_BODY_BYTES:
+                result = await _in_turns(read(response))
             else:
                 # Answers come in bursts; all of them in one turn of the loop would hold up whatever else runs in it.
                 async with self._one_by_one:
-                    result = await _in_turns(read(answer))
+                    result = await _in_turns(read(response))
         except RequestError as error:
-            # Any definite answer, a 404 too, shows that the service is up.
-            self._gate.failed() if is_passing(error) else self._gate.answered()
-            self._tell("failed", request, effort, detail=error.reason)
+            # Any definite response, a 404 too, shows that the service is up.
+            self._gate.failed() if is_transient(error) else self._gate.answered()
+            self._tell("failed", request, cost, detail=error.reason)
             return error.with_traceback(None)
         self._gate.answered()
-        effort.slowest_s = max(effort.slowest_s, self._clock() - began_at)
-        self._tell("answered", request, effort, status=answer.status)
+        cost.slowest_s = max(cost.slowest_s, self._clock() - began_at)
+        self._tell("answered", request, cost, status=response.status)
         return result
 
     def _tell(
-        self, kind: EventKind, request: Request, effort: Tally, *, detail: str = "", status: int | None = None
+        self, kind: EventKind, request: Request, cost: CallCost, *, detail: str = "", status: int | None = None
     ) -> None:
         if is_listening(self._on_event):
-            facts = attrs.evolve(request.facts, attempts=effort.requests, status=status)
-            tell(self._on_event, Event(kind=kind, facts=facts, detail=detail))
+            facts = attrs.evolve(request.facts, attempts=cost.requests, status=status)
+            tell(self._on_event, ClientEvent(kind=kind, facts=facts, detail=detail))
 
-    def _with_patience(self, error: RequestError) -> Again | None:
+    def _with_patience(self, error: RequestError) -> RetryDecision | None:
         """With patience, an outage is waited out: everybody pauses, and one probe asks now and then."""
         patience, down_since = self._policy.patience, self._gate.down_since
-        if patience is None or down_since is None or not is_passing(error):
+        if patience is None or down_since is None or not is_transient(error):
             return None
         if self._clock() - down_since >= patience.total_seconds():
             return None
         asked_s = error.retry_after_s if isinstance(error, ApiError) else None
-        return Again(wait_s=max(PROBE_INTERVAL_S * (1 + random.random()), asked_s or 0.0), pause=True, cost=0)
+        return RetryDecision(wait_s=max(PROBE_INTERVAL_S * (1 + random.random()), asked_s or 0.0), pause=True, cost=0)
 
-    async def _wait(self, again: Again, error: RequestError, request: Request) -> None:
+    async def _wait(self, again: RetryDecision, error: RequestError, request: Request) -> None:
         if again.pause:
             self._gate.pause(again.wait_s)
-        event = Event(
+        event = ClientEvent(
             kind="paused" if again.pause else "retrying", facts=request.facts, detail=error.reason, wait_s=again.wait_s
         )
         tell(self._on_event, event)
@@ -211,11 +211,11 @@ class Caller:
             await asyncio.sleep(again.wait_s)
 
 
-def at_once(read: Callable[[Answer], ResultT]) -> Read[ResultT]:
+def at_once(read: Callable[[Response], ResultT]) -> Read[ResultT]:
     """For what is read in one go."""
 
-    def steps(answer: Answer) -> Generator[None, None, ResultT]:
-        return read(answer)
+    def steps(response: Response) -> Generator[None, None, ResultT]:
+        return read(response)
         yield
 
     return steps

@@ -10,7 +10,7 @@ from aiolimiter import AsyncLimiter
 from smappee_async.limits import Limits
 
 
-class Place(NamedTuple):
+class Permit(NamedTuple):
     """The right to make one call.
 
     :param is_probe: whether it is the one call that is let through after a pause.
@@ -29,8 +29,8 @@ class Gate:
     """
 
     def __init__(self, limits: Limits) -> None:
-        # asyncio's own: anyio's limiters give way to the event loop at each place, which costs more than all the rest.
-        self._places = asyncio.Semaphore(limits.concurrency)
+        # asyncio's own: anyio's limiters give way to the event loop at each permit, which costs more than all the rest.
+        self._permits = asyncio.Semaphore(limits.concurrency)
         self._rate = None
         if limits.requests_per_second is not None:
             burst = max(1.0, limits.requests_per_second)
@@ -43,24 +43,24 @@ class Gate:
         self.down_since: float | None = None
         """When the first of the failures came that no success has followed; loop time, seconds."""
 
-    async def enter(self) -> Place:
-        """Wait for a free place, the end of a pause and the rate. The place is held until :meth:`leave`."""
-        had_to_wait = self._paused or self._rate is not None or self._places.locked()
-        await self._places.acquire()
+    async def enter(self) -> Permit:
+        """Wait for a free permit, the end of a pause and the rate. The permit is held until :meth:`leave`."""
+        had_to_wait = self._paused or self._rate is not None or self._permits.locked()
+        await self._permits.acquire()
         is_probe = False
         try:
             is_probe = await self._wait_until_open()
             if self._rate is not None:
                 await self._rate.acquire()
         except BaseException:
-            self.leave(Place(is_probe=is_probe))
+            self.leave(Permit(is_probe=is_probe))
             raise
-        return Place(is_probe, had_to_wait)
+        return Permit(is_probe, had_to_wait)
 
-    def leave(self, place: Place) -> None:
-        """Give a place back."""
-        self._places.release()
-        if place.is_probe:
+    def leave(self, permit: Permit) -> None:
+        """Give a permit back."""
+        self._permits.release()
+        if permit.is_probe:
             self._probe_is_out = False
             self._notify()
 
@@ -83,7 +83,7 @@ class Gate:
         self._opens_at = max(self._opens_at, self._clock() + seconds)
 
     def answered(self) -> None:
-        """A good answer came: the service is up, and a pause that has been waited out ends."""
+        """A good response came: the service is up, and a pause that has been waited out ends."""
         self.down_since = None
         if self._paused and self._clock() >= self._opens_at:
             self._paused = False

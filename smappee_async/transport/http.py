@@ -18,7 +18,7 @@ from smappee_async.defaults import KEEPALIVE_S
 from smappee_async.errors import CallFacts, ConfigurationError, RequestError, ResponseTooLarge, TransportError
 from smappee_async.limits import Limits
 from smappee_async.protocol.requests import Request
-from smappee_async.protocol.responses import Answer
+from smappee_async.protocol.responses import Response
 from smappee_async.secret import Secret
 
 _READ_SIZE = 256 * 1024
@@ -68,19 +68,19 @@ class HttpTransport:
         # is no public switch; a behaviour test fails should this one stop working.
         self._session._retry_connection = False  # noqa: SLF001
 
-    async def send(self, request: Request, access_token: Secret | None = None) -> Answer:
-        """Send once and read the answer whole.
+    async def send(self, request: Request, access_token: Secret | None = None) -> Response:
+        """Send once and read the response whole.
 
-        :raises TransportError: no complete answer came in time.
-        :raises ResponseTooLarge: the answer is beyond ``Limits.max_body_bytes``.
+        :raises TransportError: no complete response came in time.
+        :raises ResponseTooLarge: the response is beyond ``Limits.max_body_bytes``.
         """
         outcome = await self._exchange(request, access_token)
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, Response):
             return outcome
         # Raised here, outside every handler and frame that has seen the token, the URL or aiohttp's own exception.
         raise outcome
 
-    async def _exchange(self, request: Request, access_token: Secret | None) -> Answer | RequestError:
+    async def _exchange(self, request: Request, access_token: Secret | None) -> Response | RequestError:
         timeout = asyncio.timeout(self._limits.attempt_timeout_s)
         try:
             async with (
@@ -97,8 +97,10 @@ class HttpTransport:
                 if body is None:
                     response.close()
                     size = f"{self._limits.max_body_bytes:,} bytes"
-                    return ResponseTooLarge(f"the answer is larger than {size}", facts=_facts(request, response.status))
-                return Answer(status=response.status, headers=response.headers, body=body)
+                    return ResponseTooLarge(
+                        f"the response is larger than {size}", facts=_facts(request, response.status)
+                    )
+                return Response(status=response.status, headers=response.headers, body=body)
         except TimeoutError as error:
             if timeout.expired():
                 what = f"the attempt took longer than {self._limits.attempt_timeout_s:g} s"
@@ -109,7 +111,7 @@ class HttpTransport:
         except OSError as error:
             return TransportError(f"the connection failed ({type(error).__name__})", facts=request.facts)
         except (ValueError, UnicodeError, RuntimeError) as error:
-            # aiohttp lets some malformed answers and a closed session out as plain errors.
+            # aiohttp lets some malformed responses and a closed session out as plain errors.
             return TransportError(
                 f"the call failed inside the HTTP library ({type(error).__name__})", facts=request.facts
             )
@@ -121,12 +123,12 @@ class HttpTransport:
             return None
         if length is not None and length <= _READ_SIZE and "Content-Encoding" not in response.headers:
             return await response.read()
-        # Put together as it comes: joining a large answer in the end would hold the event loop up.
+        # Put together as it comes: joining a large response in the end would hold the event loop up.
         body = bytearray()
-        async for piece in response.content.iter_chunked(_READ_SIZE):
-            if len(body) + len(piece) > limit:
+        async for data in response.content.iter_chunked(_READ_SIZE):
+            if len(body) + len(data) > limit:
                 return None
-            body += piece
+            body += data
         return body
 
     async def aclose(self) -> None:
@@ -164,7 +166,7 @@ def _failed(error: aiohttp.ClientError, request: Request) -> TransportError:
     if isinstance(error, aiohttp.ClientConnectorError):
         return TransportError("the connection could not be opened", sent=False, facts=request.facts)
     if isinstance(error, aiohttp.ClientPayloadError):
-        return TransportError("the answer broke off before its end", facts=request.facts)
+        return TransportError("the response broke off before its end", facts=request.facts)
     if isinstance(error, aiohttp.ServerDisconnectedError):
-        return TransportError("the server hung up without an answer", facts=request.facts)
+        return TransportError("the server hung up without a response", facts=request.facts)
     return TransportError(f"the connection was lost ({type(error).__name__})", facts=request.facts)

@@ -43,7 +43,7 @@ class RetryBudget:
 
 
 @attrs.frozen(kw_only=True)
-class Again:
+class RetryDecision:
     """Try again.
 
     :param wait_s: seconds to wait first.
@@ -56,13 +56,13 @@ class Again:
     cost: int
 
 
-def is_passing(error: RequestError) -> bool:
+def is_transient(error: RequestError) -> bool:
     """Whether trying the same again may help."""
     if isinstance(error, TransportError):
         return not error.untrusted
     if isinstance(error, ApiError):
         return error.facts.status in _RETRIED_STATUSES
-    # Half an array or an HTML page in place of JSON: the next answer is usually whole. One odd record is not.
+    # Half an array or an HTML page in permit of JSON: the next response is usually whole. One odd record is not.
     return isinstance(error, ResponseDecodeError) and error.index is None
 
 
@@ -73,25 +73,25 @@ def is_throttling(error: RequestError) -> bool:
     )
 
 
-def next_attempt(error: RequestError, attempts: int, policy: RetryPolicy, chance: float) -> Again | None:
+def next_attempt(error: RequestError, attempts: int, policy: RetryPolicy, jitter: float) -> RetryDecision | None:
     """What to do after a failed attempt; ``None`` to give up.
 
     :param attempts: how many have been made.
-    :param chance: a random number in [0, 1): waits have full jitter, so that many callers spread out.
+    :param jitter: a random number in [0, 1): waits have full jitter, so that many callers spread out.
     """
-    if attempts >= policy.attempts or not is_passing(error):
+    if attempts >= policy.attempts or not is_transient(error):
         return None
     throttled = is_throttling(error)
     base_s = policy.throttled_base_delay_s if throttled else policy.base_delay_s
-    wait_s = chance * min(policy.max_delay_s, base_s * 2.0 ** min(attempts - 1, _MOST_DOUBLINGS))
+    wait_s = jitter * min(policy.max_delay_s, base_s * 2.0 ** min(attempts - 1, _MOST_DOUBLINGS))
     asked_s = error.retry_after_s if isinstance(error, ApiError) else None
     if asked_s is not None:
         if asked_s > policy.max_retry_after_s:
             return None
-        wait_s = max(wait_s, min(policy.max_retry_after_s, asked_s * (1 + 0.1 * chance)))
+        wait_s = max(wait_s, min(policy.max_retry_after_s, asked_s * (1 + 0.1 * jitter)))
     if throttled and asked_s is not None:
         # The shared pause and its single probe already keep the load down; the budget has nothing to add.
-        return Again(wait_s=wait_s, pause=True, cost=0)
+        return RetryDecision(wait_s=wait_s, pause=True, cost=0)
     if throttled:
-        return Again(wait_s=wait_s, pause=isinstance(error, RateLimited), cost=THROTTLED_RETRY_COST)
-    return Again(wait_s=wait_s, pause=False, cost=RETRY_COST)
+        return RetryDecision(wait_s=wait_s, pause=isinstance(error, RateLimited), cost=THROTTLED_RETRY_COST)
+    return RetryDecision(wait_s=wait_s, pause=False, cost=RETRY_COST)

@@ -12,13 +12,13 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from smappee_async import Credentials, Event, StoredToken, Token, TransportError
-from smappee_async.auth.life import Clocks
+from smappee_async import ClientEvent, Credentials, StoredToken, Token, TransportError
+from smappee_async.auth.lifetime import Clocks
 from smappee_async.auth.manager import TokenManager
 from smappee_async.auth.stores import Lease, TokenStore
 from smappee_async.auth.stores.memory import MemoryTokenStore
 from smappee_async.protocol.requests import Request
-from smappee_async.protocol.responses import Answer
+from smappee_async.protocol.responses import Response
 from smappee_async.simulator import Account, Assumptions, TokenServer
 
 ACCOUNT: Final = Account(
@@ -60,32 +60,32 @@ class Clock:
 
 @attrs.frozen
 class Trouble:
-    """What happens to one token call. With ``granted``, the service has answered and the answer is not what arrives."""
+    """What happens to one token call. With ``granted``, the service has answered and the response is not what arrives."""
 
-    happens: Callable[[], Answer]
+    happens: Callable[[], Response]
     granted: bool = False
 
 
-def answers(status: int, body: object = b"", **headers: str) -> Trouble:
+def responses(status: int, body: object = b"", **headers: str) -> Trouble:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     lower = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Trouble(lambda: Answer(status=status, headers=lower, body=data))
+    return Trouble(lambda: Response(status=status, headers=lower, body=data))
 
 
 def _fails(error: Callable[[], Exception], *, granted: bool = False) -> Trouble:
-    def happens() -> Answer:
+    def happens() -> Response:
         raise error()
 
     return Trouble(happens, granted)
 
 
-#: The call did its work, and its answer never came.
-LOST_ANSWER = _fails(lambda: TransportError("the server hung up without an answer"), granted=True)
+#: The call did its work, and its response never came.
+LOST_RESPONSE = _fails(lambda: TransportError("the server hung up without a response"), granted=True)
 #: Perhaps it did its work.
-NO_ANSWER = _fails(lambda: TransportError("the server hung up without an answer"))
+NO_RESPONSE = _fails(lambda: TransportError("the server hung up without a response"))
 NOT_SENT = _fails(lambda: TransportError("the connection could not be opened", sent=False))
-BARE_400 = answers(400)
-INVALID_GRANT = answers(400, {"error": "invalid_grant"})
+BARE_400 = responses(400)
+INVALID_GRANT = responses(400, {"error": "invalid_grant"})
 
 
 class Service:
@@ -102,7 +102,7 @@ class Service:
         self.steps = 3
         """Turns of the event loop that a call takes before and after its work."""
 
-    async def send(self, request: Request) -> Answer:
+    async def send(self, request: Request) -> Response:
         assert request.form is not None
         form = dict(parse_qsl(request.form.reveal()))
         self.posts.append(form["grant_type"])
@@ -112,11 +112,11 @@ class Service:
             await self.meanwhile()
         if trouble is not None and not trouble.granted:
             return trouble.happens()
-        answer = self.oauth.grant(form, self._clock.monotonic)
+        response = self.oauth.grant(form, self._clock.monotonic)
         await self._turns()
         if trouble is not None:
             return trouble.happens()
-        return Answer(status=answer.status, body=json.dumps(answer.body).encode())
+        return Response(status=response.status, body=json.dumps(response.body).encode())
 
     async def _turns(self) -> None:
         for _ in range(self.steps):
@@ -157,7 +157,7 @@ class ShakyStore:
         self.failing: set[str] = set()
         self.error: Callable[[], Exception] = lambda: OSError(28, "No space left on device")
         self.leases: deque[float] = deque()
-        """What the lease answers, question by question; a minute after that."""
+        """What the lease responses, question by question; a minute after that."""
         self.locks = 0
         self.writes: list[StoredToken] = []
 
@@ -195,7 +195,7 @@ class Stage:
         self.clock = Clock()
         self.service = Service(self.clock)
         self.store = ShakyStore()
-        self.events: list[Event] = []
+        self.events: list[ClientEvent] = []
         self.managers: list[TokenManager] = []
 
     def manager(self, who: Credentials | None = None, store: TokenStore | None = None, **settings: Any) -> TokenManager:

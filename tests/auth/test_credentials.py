@@ -18,7 +18,7 @@ from smappee_async.protocol.responses import Granted, Unclear, read_token
 from smappee_async.secret import Secret
 from smappee_async.simulator import Assumptions
 
-from .support import LIFE_S, Service, Stage, answers
+from .support import LIFE_S, Service, Stage, responses
 
 ENVIRONMENT = {
     "SMAPPEE_CLIENT_ID": "the-client-id",
@@ -126,7 +126,7 @@ def test_what_is_no_token_is_refused_without_showing_it(change: dict[str, object
     assert "the-" not in str(caught.value)
 
 
-# --- a token answer ---------------------------------------------------------------------------------------------------
+# --- a token response ---------------------------------------------------------------------------------------------------
 
 MINUTES_10 = 600.0
 DAYS_30 = 30 * 86_400.0
@@ -157,36 +157,36 @@ DAYS_30 = 30 * 86_400.0
 )
 def test_every_odd_life_has_its_rule(expires_in: str, life_s: float) -> None:
     """R18: none lives for ever, none loops."""
-    answer = answers(200, f'{{"access_token": "a", "expires_in": {expires_in}}}'.encode()).happens()
-    outcome = read_token(answer)
+    response = responses(200, f'{{"access_token": "a", "expires_in": {expires_in}}}'.encode()).happens()
+    outcome = read_token(response)
     assert isinstance(outcome, Granted)
     assert outcome.expires_in_s == life_s
 
 
 def test_a_missing_life_is_ten_minutes() -> None:
     """R18."""
-    outcome = read_token(answers(200, {"access_token": "a"}).happens())
+    outcome = read_token(responses(200, {"access_token": "a"}).happens())
     assert isinstance(outcome, Granted)
     assert outcome.expires_in_s == MINUTES_10
 
 
 @pytest.mark.parametrize("expires_in", ["NaN", "Infinity", "-Infinity", "1e400"])
-def test_a_life_that_is_no_json_makes_the_answer_unreadable(expires_in: str) -> None:
+def test_a_life_that_is_no_json_makes_the_response_unreadable(expires_in: str) -> None:
     """R18."""
-    answer = answers(200, f'{{"access_token": "a", "expires_in": {expires_in}}}'.encode()).happens()
-    assert isinstance(read_token(answer), Unclear)
+    response = responses(200, f'{{"access_token": "a", "expires_in": {expires_in}}}'.encode()).happens()
+    assert isinstance(read_token(response), Unclear)
 
 
 @pytest.mark.parametrize("access", [None, "", 7, True, ["a"], "a b", "a\nb", "ä", "x" * 9000])
 def test_an_unusable_access_token_is_no_token(access: object) -> None:
     """R18."""
-    assert isinstance(read_token(answers(200, {"access_token": access, "expires_in": 36000}).happens()), Unclear)
+    assert isinstance(read_token(responses(200, {"access_token": access, "expires_in": 36000}).happens()), Unclear)
 
 
 @pytest.mark.parametrize("kind", [None, "Bearer", "bearer", "BEARER"])
 def test_the_token_type_is_bearer_however_it_is_written(kind: object) -> None:
     """R18."""
-    assert isinstance(read_token(answers(200, {"access_token": "a", "token_type": kind}).happens()), Granted)
+    assert isinstance(read_token(responses(200, {"access_token": "a", "token_type": kind}).happens()), Granted)
 
 
 @pytest.mark.anyio
@@ -204,7 +204,7 @@ async def test_a_refresh_without_a_new_refresh_token_keeps_the_old_one(stage: St
 @pytest.mark.parametrize("expires_in", [-1, 0, None, "soon"])
 async def test_an_odd_life_makes_no_loop_of_renewals(stage: Stage, expires_in: object) -> None:
     """R18."""
-    stage.service.forever = answers(200, {"access_token": "a", "refresh_token": "r", "expires_in": expires_in})
+    stage.service.forever = responses(200, {"access_token": "a", "refresh_token": "r", "expires_in": expires_in})
     manager = stage.manager()
     for _ in range(50):
         await manager.access_token()

@@ -243,14 +243,14 @@ async def test_a_lock_that_was_cancelled_while_a_thread_was_taking_it_is_given_b
 ) -> None:
     """R11: the thread comes back when nobody is waiting for it any more."""
     in_thread, go = threading.Event(), threading.Event()
-    take = file._Hold.take
+    take = file._FileLockAttempt.take
 
-    def slow(hold: file._Hold) -> bool:
+    def slow(hold: file._FileLockAttempt) -> bool:
         in_thread.set()
         go.wait(5)
         return take(hold)
 
-    monkeypatch.setattr(file._Hold, "take", slow)
+    monkeypatch.setattr(file._FileLockAttempt, "take", slow)
     store = FileTokenStore(path)
 
     async def hold() -> None:

@@ -28,14 +28,14 @@ from .support import (
     BARE_400,
     INVALID_GRANT,
     LIFE_S,
-    LOST_ANSWER,
-    NO_ANSWER,
+    LOST_RESPONSE,
+    NO_RESPONSE,
     NOT_SENT,
     Stage,
     Trouble,
-    answers,
     credentials,
     only_refresh,
+    responses,
     settle,
 )
 
@@ -43,28 +43,28 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyn
 
 UNDECIDED = [
     pytest.param(NOT_SENT, TransportError, id="no connection"),
-    pytest.param(answers(429, {"message": "slow down"}, retry_after="5"), RateLimited, id="429"),
-    pytest.param(answers(429), RateLimited, id="429 without a word"),
-    pytest.param(answers(503, {"message": "later"}), ServerError, id="503 with a reason"),
-    pytest.param(answers(503, retry_after="5"), ServerError, id="503 with Retry-After"),
-    pytest.param(answers(403, b"<html>blocked</html>"), ApiError, id="403 of a firewall"),
-    pytest.param(answers(404), ApiError, id="404"),
-    pytest.param(answers(307, location="https://elsewhere.invalid"), ApiError, id="307"),
+    pytest.param(responses(429, {"message": "slow down"}, retry_after="5"), RateLimited, id="429"),
+    pytest.param(responses(429), RateLimited, id="429 without a word"),
+    pytest.param(responses(503, {"message": "later"}), ServerError, id="503 with a reason"),
+    pytest.param(responses(503, retry_after="5"), ServerError, id="503 with Retry-After"),
+    pytest.param(responses(403, b"<html>blocked</html>"), ApiError, id="403 of a firewall"),
+    pytest.param(responses(404), ApiError, id="404"),
+    pytest.param(responses(307, location="https://elsewhere.invalid"), ApiError, id="307"),
 ]
 UNKNOWN = [
-    pytest.param(answers(500), ServerError, id="500"),
-    pytest.param(answers(502, b"<html>maintenance</html>"), ServerError, id="502 page"),
-    pytest.param(answers(503, b"<html>"), ServerError, id="503 page"),
-    pytest.param(answers(504), ServerError, id="504"),
+    pytest.param(responses(500), ServerError, id="500"),
+    pytest.param(responses(502, b"<html>maintenance</html>"), ServerError, id="502 page"),
+    pytest.param(responses(503, b"<html>"), ServerError, id="503 page"),
+    pytest.param(responses(504), ServerError, id="504"),
 ]
 LOST = [
-    pytest.param(NO_ANSWER, id="hung up"),
-    pytest.param(answers(200), id="empty 200"),
-    pytest.param(answers(200, b"<html>maintenance</html>"), id="page with 200"),
-    pytest.param(answers(200, b'{"access_token": "abc", "exp'), id="cut off"),
-    pytest.param(answers(200, {"refresh_token": "r"}), id="no access token"),
-    pytest.param(answers(200, {"access_token": "a b\r\nc"}), id="a token that ends its header"),
-    pytest.param(answers(200, {"access_token": "abc", "token_type": "mac"}), id="not a bearer token"),
+    pytest.param(NO_RESPONSE, id="hung up"),
+    pytest.param(responses(200), id="empty 200"),
+    pytest.param(responses(200, b"<html>maintenance</html>"), id="page with 200"),
+    pytest.param(responses(200, b'{"access_token": "abc", "exp'), id="cut off"),
+    pytest.param(responses(200, {"refresh_token": "r"}), id="no access token"),
+    pytest.param(responses(200, {"access_token": "a b\r\nc"}), id="a token that ends its header"),
+    pytest.param(responses(200, {"access_token": "abc", "token_type": "mac"}), id="not a bearer token"),
 ]
 
 
@@ -260,7 +260,7 @@ async def test_a_failing_service_never_costs_the_refresh_token(
 
 
 @pytest.mark.parametrize("trouble", [*LOST, *(pytest.param(param.values[0], id=param.id) for param in UNKNOWN)])
-async def test_a_lost_answer_to_a_refresh_is_made_good_by_the_password(stage: Stage, trouble: Trouble) -> None:
+async def test_a_lost_response_to_a_refresh_is_made_good_by_the_password(stage: Stage, trouble: Trouble) -> None:
     """R14: the refresh token may be spent, so it is not used again."""
     manager = await stage.logged_in()
     stage.clock.advance(LIFE_S)
@@ -270,7 +270,7 @@ async def test_a_lost_answer_to_a_refresh_is_made_good_by_the_password(stage: St
 
 
 @pytest.mark.parametrize("trouble", LOST)
-async def test_a_lost_answer_to_a_login_is_trouble_and_no_refusal(stage: Stage, trouble: Trouble) -> None:
+async def test_a_lost_response_to_a_login_is_trouble_and_no_refusal(stage: Stage, trouble: Trouble) -> None:
     manager = stage.manager()
     stage.service.script.append(trouble)
     with pytest.raises(TransportError):
@@ -286,9 +286,9 @@ async def test_a_service_that_keeps_silent_is_given_up(stage: Stage, monkeypatch
         await stage.manager().access_token()
 
 
-async def test_an_endless_token_answer_is_a_lost_one(stage: Stage) -> None:
+async def test_an_endless_token_response_is_a_lost_one(stage: Stage) -> None:
     def too_large() -> NoReturn:
-        raise ResponseTooLarge("the answer is larger than 64 bytes")
+        raise ResponseTooLarge("the response is larger than 64 bytes")
 
     stage.service.script.append(Trouble(too_large))
     with pytest.raises(TransportError, match="larger"):
@@ -298,11 +298,11 @@ async def test_an_endless_token_answer_is_a_lost_one(stage: Stage) -> None:
 # --- lost, and no password --------------------------------------------------------------------------------------------
 
 
-async def test_without_a_password_a_lost_answer_is_replayed_once_and_then_final(stage: Stage) -> None:
+async def test_without_a_password_a_lost_response_is_replayed_once_and_then_final(stage: Stage) -> None:
     """R14."""
     manager = await stage.without_password()
     stage.clock.advance(LIFE_S)
-    stage.service.script.append(LOST_ANSWER)
+    stage.service.script.append(LOST_RESPONSE)
     for _ in range(5):
         with pytest.raises(RefreshTokenLost):
             await manager.access_token()
@@ -310,22 +310,22 @@ async def test_without_a_password_a_lost_answer_is_replayed_once_and_then_final(
     assert stage.service.posts == ["refresh_token"] * 2
 
 
-async def test_without_a_password_two_lost_answers_are_final(stage: Stage) -> None:
+async def test_without_a_password_two_lost_responses_are_final(stage: Stage) -> None:
     """R14."""
     manager = await stage.without_password()
     stage.clock.advance(LIFE_S)
-    stage.service.forever = NO_ANSWER
+    stage.service.forever = NO_RESPONSE
     for _ in range(3):
         with pytest.raises(RefreshTokenLost):
             await manager.access_token()
     assert stage.service.posts == ["refresh_token"] * 2
 
 
-async def test_without_a_password_a_replay_that_works_is_as_good_as_the_answer(stage: Stage) -> None:
+async def test_without_a_password_a_replay_that_works_is_as_good_as_the_response(stage: Stage) -> None:
     """R14: some servers allow it, for exactly this case."""
     manager = await stage.without_password()
     stage.clock.advance(LIFE_S)
-    stage.service.script.append(NO_ANSWER)
+    stage.service.script.append(NO_RESPONSE)
     assert stage.service.accepts((await manager.access_token()).reveal())
     assert stage.service.posts == ["refresh_token"] * 2
 
@@ -334,7 +334,7 @@ async def test_a_replay_that_was_not_even_sent_does_not_earn_another(stage: Stag
     """R14."""
     manager = await stage.without_password()
     stage.clock.advance(LIFE_S)
-    stage.service.script.extend([LOST_ANSWER, NOT_SENT])
+    stage.service.script.extend([LOST_RESPONSE, NOT_SENT])
     with pytest.raises(TransportError):
         await manager.access_token()
     with pytest.raises(RefreshTokenLost):
@@ -347,7 +347,7 @@ async def test_a_final_loss_ends_when_somebody_logs_in(stage: Stage) -> None:
     """R14."""
     manager = await stage.without_password()
     stage.clock.advance(LIFE_S)
-    stage.service.script.append(LOST_ANSWER)
+    stage.service.script.append(LOST_RESPONSE)
     with pytest.raises(RefreshTokenLost):
         await manager.access_token()
     token = await stage.manager(credentials()).access_token()
@@ -358,7 +358,7 @@ async def test_a_final_loss_ends_with_another_pair_in_the_store_even_an_expired_
     """R14: what was refused is one pair, not whatever the store will ever hold."""
     manager = await stage.without_password()
     stage.clock.advance(LIFE_S)
-    stage.service.script.append(LOST_ANSWER)
+    stage.service.script.append(LOST_RESPONSE)
     with pytest.raises(RefreshTokenLost):
         await manager.access_token()
     kept = await stage.kept()
@@ -371,7 +371,7 @@ async def test_a_final_loss_in_the_background_does_not_end_a_token_that_serves(s
     manager = await stage.without_password()
     token = await manager.access_token()
     stage.clock.advance(LIFE_S - 100)
-    stage.service.script.append(LOST_ANSWER)
+    stage.service.script.append(LOST_RESPONSE)
     await manager.access_token()
     await settle()
     assert await manager.access_token() == token

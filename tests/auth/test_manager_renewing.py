@@ -15,7 +15,7 @@ from smappee_async.auth.stores import Lease
 from smappee_async.secret import Secret
 from smappee_async.simulator import Assumptions
 
-from .support import LIFE_S, NEAR_THE_END_S, NOT_SENT, Held, Service, Stage, answers, settle
+from .support import LIFE_S, NEAR_THE_END_S, NOT_SENT, Held, Service, Stage, responses, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -154,7 +154,7 @@ async def test_a_service_that_gives_the_refused_token_again_is_an_error_soon(sta
     manager = await stage.logged_in()
     refused = await manager.access_token()
     again = {"access_token": refused.reveal(), "expires_in": 36000}
-    stage.service.forever = answers(200, again)
+    stage.service.forever = responses(200, again)
     with pytest.raises(AuthenticationError, match="just gave"):
         await manager.access_token(refused)
     assert len(stage.service.posts) == 1

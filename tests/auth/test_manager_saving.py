@@ -118,7 +118,7 @@ async def test_an_unsaved_pair_is_what_the_next_refresh_uses(stage: Stage) -> No
 async def test_a_pair_that_arrives_while_the_client_closes_is_saved(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R11, R17: the renewal is stopped between the answer and the store."""
+    """R11, R17: the renewal is stopped between the response and the store."""
     manager = await stage.logged_in()
     old = await manager.access_token()
     monkeypatch.setattr("smappee_async.defaults.CLOSE_WAIT_S", 0.01)

@@ -16,8 +16,8 @@ from smappee_async import RefreshTokenLost, SmappeeError, StoredToken, TokenStor
 from .support import (
     INVALID_GRANT,
     LIFE_S,
-    LOST_ANSWER,
-    NO_ANSWER,
+    LOST_RESPONSE,
+    NO_RESPONSE,
     NOT_SENT,
     Held,
     Stage,
@@ -156,7 +156,7 @@ async def test_the_lease_is_looked_at_again_before_a_replay(stage: Stage) -> Non
     """R14, R21."""
     manager = await stage.without_password()
     stage.clock.advance(LIFE_S)
-    stage.service.script.append(LOST_ANSWER)
+    stage.service.script.append(LOST_RESPONSE)
     stage.store.leases.extend([60.0, 1.0])
     with pytest.raises(RefreshTokenLost):
         await manager.access_token()
@@ -211,7 +211,7 @@ class LossyStage(Stage):
 @given(
     seed=st.integers(0, 2**32),
     lossy=st.booleans(),
-    troubles=st.lists(st.sampled_from([None, NOT_SENT, NO_ANSWER, LOST_ANSWER, INVALID_GRANT]), max_size=6),
+    troubles=st.lists(st.sampled_from([None, NOT_SENT, NO_RESPONSE, LOST_RESPONSE, INVALID_GRANT]), max_size=6),
     failing=st.sampled_from([(), ("save",), ("mark",), ("save", "mark")]),
 )
 def test_no_interleaving_of_two_managers_replaces_a_newer_pair(

@@ -14,8 +14,8 @@ import pytest
 from smappee_async import (
     ApiError,
     AuthenticationError,
+    ClientEvent,
     Credentials,
-    Event,
     Limits,
     MemoryTokenStore,
     RefreshTokenLost,
@@ -124,7 +124,7 @@ async def test_wrong_credentials_are_asked_once_by_however_many_calls(side: Side
     assert side.sim.hits("token") == 1
 
 
-async def test_a_lost_refresh_answer_is_made_good_by_a_login(side: Side) -> None:
+async def test_a_lost_refresh_response_is_made_good_by_a_login(side: Side) -> None:
     """R14: the simulator has rotated the refresh token, and hangs up."""
     client = await side.client()
     await client.service_locations()
@@ -135,7 +135,7 @@ async def test_a_lost_refresh_answer_is_made_good_by_a_login(side: Side) -> None
     assert side.sim.oauth.reuse_detections == 0
 
 
-async def test_a_lost_refresh_answer_without_a_password_ends_after_one_replay(side: Side) -> None:
+async def test_a_lost_refresh_response_without_a_password_ends_after_one_replay(side: Side) -> None:
     """R14."""
     pairs: list[Token] = []
 
@@ -228,7 +228,7 @@ async def test_a_redirected_token_call_goes_nowhere(side: Side, status: int, whe
 
 
 async def test_each_renewal_is_told(side: Side) -> None:
-    events: list[Event] = []
+    events: list[ClientEvent] = []
     client = await side.client(on_event=events.append)
     await client.service_locations()
     side.sim.oauth.expire_access_tokens()

@@ -156,7 +156,7 @@ async def test_a_process_that_starts_after_a_kill_recovers_by_itself(sim: Simula
     async with a_manager() as manager:
         await manager.access_token()
     sim.oauth.expire_access_tokens()
-    async with Crew(sim, "file", str(path), linger_s=30.0) as crew:  # the answer is there, and is not saved
+    async with Crew(sim, "file", str(path), linger_s=30.0) as crew:  # the response is there, and is not saved
         await crew.hire()
         async with asyncio.timeout(10):
             while not sim.oauth.refresh_grants:

@@ -84,7 +84,7 @@ async def test_the_lease_says_what_is_left(redis: Redis, monkeypatch: pytest.Mon
 
 
 async def test_a_write_that_is_sent_again_is_told_the_same(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client may resend when the connection broke before the answer."""
+    """A client may resend when the connection broke before the response."""
     monkeypatch.setattr("smappee_async.auth.stores.redis.secrets.token_hex", lambda size: "the same")
     store = RedisTokenStore(redis, "account")
     assert await store.replace(0, FIRST)
@@ -139,7 +139,7 @@ def test_a_url_that_is_none_is_told_without_showing_it(url: str) -> None:
 
 
 async def test_a_cancelled_call_leaves_the_connections_in_order(redis_url: str, redis: Redis) -> None:
-    """R29: an answer that nobody waited for must not be read by the next call."""
+    """R29: a response that nobody waited for must not be read by the next call."""
     async with RedisTokenStore(redis_url, "account") as store:
         await store.replace(0, FIRST)
         for turns in range(30):

@@ -13,7 +13,7 @@ from contextlib import suppress
 from smappee_async import Credentials, FileTokenStore, Limits, TokenStore
 from smappee_async.auth.manager import TokenManager
 from smappee_async.protocol.requests import Request, service_locations
-from smappee_async.protocol.responses import Answer
+from smappee_async.protocol.responses import Response
 from smappee_async.secret import Secret
 from smappee_async.transport.http import HttpTransport
 
@@ -22,10 +22,10 @@ async def main(kind: str, place: str, base_url: str, seed: int, linger_s: float)
     chance = random.Random(seed)
     transport = HttpTransport(Limits())
 
-    async def send(request: Request) -> Answer:
-        answer = await transport.send(request)
-        await asyncio.sleep(chance.random() * linger_s)  # so that a kill hits between the answer and the store
-        return answer
+    async def send(request: Request) -> Response:
+        response = await transport.send(request)
+        await asyncio.sleep(chance.random() * linger_s)  # so that a kill hits between the response and the store
+        return response
 
     def store() -> TokenStore:
         if kind == "file":
@@ -43,8 +43,8 @@ async def main(kind: str, place: str, base_url: str, seed: int, linger_s: float)
         rejected: Secret | None = None
         while True:
             token = await manager.access_token(rejected)
-            answer = await transport.send(service_locations(base_url), token)
-            if answer.status != 401:
+            response = await transport.send(service_locations(base_url), token)
+            if response.status != 401:
                 break
             rejected = token
         told["calls"] += 1

@@ -37,12 +37,12 @@ class Cloud:
         self.ask("faults", {"kind": kind, **conditions})
 
     def truth(self, park: int, start_ms: int, end_ms: int) -> list[dict[str, Any]]:
-        answer = self.ask(f"ledger?park={park}&start={start_ms}&end={end_ms}&full=1")
-        sessions: list[dict[str, Any]] = answer["sessions"]
+        response = self.ask(f"ledger?park={park}&start={start_ms}&end={end_ms}&full=1")
+        sessions: list[dict[str, Any]] = response["sessions"]
         return sessions
 
     def ask(self, route: str, body: object = None, method: str | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = Request(f"{self.admin_url}/{route}", data=data, method=method)
-        with build_opener(ProxyHandler({})).open(request, timeout=10) as answer:
-            return json.load(answer)
+        with build_opener(ProxyHandler({})).open(request, timeout=10) as response:
+            return json.load(response)

@@ -156,7 +156,7 @@ def test_a_failure_leaves_the_old_output_file_alone(call: Run, cloud: Cloud, tmp
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_an_incomplete_answer_never_gets_the_name_of_a_complete_one(call: Run, cloud: Cloud, tmp_path: Path) -> None:
+def test_an_incomplete_response_never_gets_the_name_of_a_complete_one(call: Run, cloud: Cloud, tmp_path: Path) -> None:
     file = tmp_path / "sessions.csv"
     ended = call("sessions", cloud.parks[0], 99, *MONTH, "--format", "csv", "--on-error", "collect", "--output", file)
     left = tmp_path / "sessions.csv.incomplete"

@@ -6,7 +6,7 @@ from subprocess import Popen
 
 import pytest
 
-from smappee_async.cli.simulate import Reading, Wish, WorldName
+from smappee_async.cli.simulate import AssumptionSet, SimulateOptions, WorldName
 from smappee_async.simulator import Assumptions
 
 from .harness import Run, Start
@@ -47,13 +47,13 @@ def test_its_time_is_the_time_of_day_by_default(start: Start, call: Run) -> None
 @pytest.mark.parametrize(
     ("reading", "assumptions"),
     [
-        (Reading.DEFAULT, Assumptions()),
-        (Reading.DOCUMENTED, Assumptions.documented()),
-        (Reading.SEEN, Assumptions.seen_in_clients()),
+        (AssumptionSet.DEFAULT, Assumptions()),
+        (AssumptionSet.DOCUMENTED, Assumptions.documented()),
+        (AssumptionSet.SEEN, Assumptions.seen_in_clients()),
     ],
 )
-def test_the_reading_of_the_service_can_be_chosen(reading: Reading, assumptions: Assumptions) -> None:
-    wish = Wish(
+def test_the_reading_of_the_service_can_be_chosen(reading: AssumptionSet, assumptions: Assumptions) -> None:
+    wish = SimulateOptions(
         host="localhost",
         port=0,
         allow_remote=False,

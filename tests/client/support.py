@@ -1,4 +1,4 @@
-"""What the tests of the client share: a cloud to ask, and the ledger's form of an answer."""
+"""What the tests of the client share: a cloud to ask, and the ledger's form of a response."""
 
 from __future__ import annotations
 

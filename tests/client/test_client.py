@@ -15,9 +15,9 @@ import pytest
 from smappee_async import (
     AuthenticationError,
     ClientClosed,
+    ClientEvent,
     ConfigurationError,
     Credentials,
-    Event,
     Limits,
     ServiceLocation,
     SmappeeClient,
@@ -105,12 +105,12 @@ async def test_a_provider_that_repeats_a_refused_token_is_told_so(cloud: Cloud) 
 async def test_the_host_is_told_what_happens_and_a_fault_in_its_hook_harms_nothing(cloud: Cloud) -> None:
     kinds = []
 
-    def hook(event: Event) -> None:
+    def hook(event: ClientEvent) -> None:
         kinds.append(event.kind)
         raise ZeroDivisionError
 
     cloud.sim.add_fault(Fault("status", status=500, times=1, route="park_sessions"))
-    client = await cloud.connect(on_event=hook, limits=Limits(doubted_from_sessions=None))
+    client = await cloud.connect(on_event=hook, limits=Limits(verify_from_sessions=None))
 
     sessions = await client.sessions(1001, MARCH).collect()
 

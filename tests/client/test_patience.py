@@ -236,7 +236,7 @@ async def test_waiting_for_a_free_place_does_not_count_as_an_attempts_time(cloud
     assert now() - began >= 600
 
 
-async def test_a_park_that_never_answers_in_time_is_not_cut_without_end(cloud: Cloud) -> None:
+async def test_a_park_that_never_responses_in_time_is_not_cut_without_end(cloud: Cloud) -> None:
     client = await logged_in(cloud, retry=RetryPolicy.none(), limits=Limits(concurrency=1))
     cloud.sim.add_fault(Fault("stall_before_headers", service_location_id=1001))
 
@@ -270,7 +270,7 @@ async def test_silence_is_ended_by_the_read_time_out(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("kind", ["gzip_bomb", "endless_body"])
-async def test_an_answer_without_an_end_is_refused_at_the_body_limit(cloud: Cloud, kind: Any) -> None:
+async def test_a_response_without_an_end_is_refused_at_the_body_limit(cloud: Cloud, kind: Any) -> None:
     """R33."""
     client = await logged_in(cloud, limits=Limits(max_body_bytes=1_000_000))
     cloud.sim.add_fault(Fault(kind, size_bytes=64 * 2**20, service_location_id=1001))
@@ -282,7 +282,9 @@ async def test_an_answer_without_an_end_is_refused_at_the_body_limit(cloud: Clou
 
 
 @pytest.mark.parametrize("kind", ["empty_200", "null_200", "object_200", "truncated_json", "nan", "maintenance"])
-async def test_an_unreadable_answer_is_tried_again_and_then_an_error_never_no_sessions(cloud: Cloud, kind: Any) -> None:
+async def test_an_unreadable_response_is_tried_again_and_then_an_error_never_no_sessions(
+    cloud: Cloud, kind: Any
+) -> None:
     """R5."""
     client = await logged_in(cloud)
     cloud.sim.add_fault(Fault(kind, status=200, route="park_sessions"))

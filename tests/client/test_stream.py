@@ -15,9 +15,9 @@ from smappee_async import (
     AuthenticationError,
     ChargingSession,
     ClientClosed,
+    ClientEvent,
     Credentials,
     DeadlineExceeded,
-    Event,
     Limits,
     NotFound,
     ResponseDecodeError,
@@ -36,8 +36,8 @@ pytestmark = pytest.mark.anyio
 YEAR = TimeRange.year(2025, tz="UTC")
 MARCH = TimeRange.month(2026, 3, tz="UTC")
 PARKS = [1001, 1002, 1003]
-#: For tests that look at single requests: no answer is asked for again in parts.
-BELIEVING = Limits(doubted_from_sessions=None)
+#: For tests that look at single requests: no response is asked for again in parts.
+BELIEVING = Limits(verify_from_sessions=None)
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
@@ -80,7 +80,7 @@ async def test_each_state_is_right_however_the_service_reads_the_active_flag(
         Assumptions(field_profile="seen"),
         Assumptions(order="oldest_first"),
         Assumptions(order="shuffled"),
-        Assumptions(empty_answer="no_content"),
+        Assumptions(empty_response="no_content"),
     ],
     ids=repr,
 )
@@ -95,9 +95,9 @@ async def test_the_records_are_right_under_every_assumption_about_the_service(
     assert told(sessions) == cloud.truth([1001, 1002], MARCH)
 
 
-async def test_sessions_at_the_edges_of_the_range_and_of_its_pieces_come_once(cloud_of: StartCloud) -> None:
+async def test_sessions_at_the_edges_of_the_range_and_of_its_chunks_come_once(cloud_of: StartCloud) -> None:
     """R2."""
-    edges = [piece.start_ms for piece in YEAR.split("month")] + [YEAR.end_ms or 0]
+    edges = [chunk.start_ms for chunk in YEAR.split("month")] + [YEAR.end_ms or 0]
     starts = [edge + shift for edge in edges for shift in (-1, 0, 1)]
     fixed = [SimulatedSession(id=number, start_ms=start, end_ms=start + 1000) for number, start in enumerate(starts, 1)]
     cloud = await cloud_of(Park.fixed(1004, fixed))
@@ -109,12 +109,12 @@ async def test_sessions_at_the_edges_of_the_range_and_of_its_pieces_come_once(cl
 
 
 async def test_a_session_that_ends_between_the_two_queries_comes_once_and_completed(cloud_of: StartCloud) -> None:
-    """R3: the active ones are asked first, so it cannot be in neither answer."""
+    """R3: the active ones are asked first, so it cannot be in neither response."""
     now = SimulatedClock.at(NOW)
     running = SimulatedSession(id=7, start_ms=now.now_ms - 3_600_000, end_ms=now.now_ms + 60_000)
     cloud = await cloud_of(Park.fixed(1004, [running]), clock=now)
 
-    def end_it(event: Event) -> None:
+    def end_it(event: ClientEvent) -> None:
         if event.kind == "answered" and "chargingparks" in (event.facts.route or ""):
             now.move(timedelta(minutes=2))
 
@@ -136,7 +136,7 @@ async def test_all_states_ask_for_the_active_sessions_first(cloud: Cloud) -> Non
     assert asked == [True, False]
 
 
-async def test_the_last_piece_of_an_open_range_is_sent_without_an_end(cloud: Cloud) -> None:
+async def test_the_last_chunk_of_an_open_range_is_sent_without_an_end(cloud: Cloud) -> None:
     """R8: a wrong clock on this side cuts nothing off."""
     client = await cloud.connect(limits=BELIEVING)
 
@@ -169,7 +169,7 @@ async def test_stations_are_asked_by_serial_number(cloud: Cloud) -> None:
     assert {each.service_location_id for each in sessions} == {None}
 
 
-async def test_an_answer_that_is_too_large_is_cut_into_shorter_ranges(cloud: Cloud) -> None:
+async def test_a_response_that_is_too_large_is_cut_into_shorter_ranges(cloud: Cloud) -> None:
     client = await cloud.connect(limits=Limits(max_body_bytes=100_000))
 
     sessions = await client.sessions(1003, MARCH).collect()
@@ -178,7 +178,7 @@ async def test_an_answer_that_is_too_large_is_cut_into_shorter_ranges(cloud: Clo
     assert max(each.body_bytes for each in cloud.sim.requests if each.fault is None) > 100_000
 
 
-async def test_a_park_that_does_not_answer_in_time_is_asked_for_shorter_ranges(cloud: Cloud) -> None:
+async def test_a_park_that_does_not_response_in_time_is_asked_for_shorter_ranges(cloud: Cloud) -> None:
     cloud.sim.add_fault(Fault("stall_before_headers", route="park_sessions", wider_than_s=20 * 86400))
     client = await cloud.connect(limits=Limits(attempt_timeout_s=0.1), retry=RetryPolicy.none())
 
@@ -199,7 +199,7 @@ async def test_order_by_start_holds_over_all_parks(cloud: Cloud) -> None:
     assert len(starts) > 1000
 
 
-async def test_order_by_start_holds_although_pieces_are_cut(cloud: Cloud) -> None:
+async def test_order_by_start_holds_although_chunks_are_cut(cloud: Cloud) -> None:
     client = await cloud.connect(limits=Limits(max_body_bytes=100_000))
 
     starts = [each.from_ms async for each in client.sessions([1003, 1001], MARCH, order="start")]
@@ -208,7 +208,7 @@ async def test_order_by_start_holds_although_pieces_are_cut(cloud: Cloud) -> Non
     assert len(starts) == len(cloud.truth([1003, 1001], MARCH))
 
 
-async def test_order_by_start_holds_one_answer_of_each_park_in_hand_and_one_ahead(cloud: Cloud) -> None:
+async def test_order_by_start_holds_one_response_of_each_park_in_hand_and_one_ahead(cloud: Cloud) -> None:
     client = await cloud.connect(limits=Limits(concurrency=2))
     stream = client.sessions(PARKS, YEAR, order="start")
 
@@ -216,7 +216,7 @@ async def test_order_by_start_holds_one_answer_of_each_park_in_hand_and_one_ahea
         await anext(stream)
         await asyncio.sleep(0.2)
 
-        assert stream.stats.ranges <= 3 * len(PARKS)  # a first look without sessions is passed over
+        assert stream.stats.chunks <= 3 * len(PARKS)  # a first look without sessions is passed over
 
 
 async def test_batches_by_start_come_by_the_start_of_their_stretch(cloud: Cloud) -> None:
@@ -250,9 +250,9 @@ async def test_the_last_batches_of_all_stretches_tile_the_range_of_each_park(clo
     batches = [batch async for batch in client.sessions([1001, 1003], YEAR).batches() if batch.is_last]
 
     for park in (1001, 1003):
-        pieces = sorted((each.time_range for each in batches if each.service_location_id == park), key=str)
-        assert pieces[0].start_ms == YEAR.start_ms
-        assert [each.end_ms for each in pieces] == [each.start_ms for each in pieces[1:]] + [YEAR.end_ms]
+        chunks = sorted((each.time_range for each in batches if each.service_location_id == park), key=str)
+        assert chunks[0].start_ms == YEAR.start_ms
+        assert [each.end_ms for each in chunks] == [each.start_ms for each in chunks[1:]] + [YEAR.end_ms]
 
 
 async def test_a_stretch_without_sessions_comes_as_an_empty_batch(cloud_of: StartCloud) -> None:
@@ -450,7 +450,7 @@ async def test_with_collect_a_deadline_lists_everything_that_was_not_read(cloud:
 async def test_a_status_that_nobody_knows_is_handed_over_counted_and_told_once(cloud: Cloud) -> None:
     """R38."""
     cloud.sim.add_fault(Fault("unknown_status"))
-    events: list[Event] = []
+    events: list[ClientEvent] = []
     client = await cloud.connect(on_event=events.append)
     stream = client.sessions(1002, MARCH)
 
@@ -645,14 +645,16 @@ async def test_all_errors_of_a_stream_are_errors_of_this_package(cloud: Cloud) -
     assert isinstance(caught.value, TransportError)
 
 
-@pytest.mark.parametrize("cap", [100, 137, 500, 777])
+@pytest.mark.parametrize("truncation", [100, 137, 500, 777])
 @pytest.mark.parametrize("order", ["newest_first", "shuffled"])
-async def test_a_silent_limit_on_answers_is_found_out_and_cut_around(
-    cloud_of: StartCloud, cap: int, order: Any
+async def test_a_silent_limit_on_responses_is_found_out_and_cut_around(
+    cloud_of: StartCloud, truncation: int, order: Any
 ) -> None:
     """R7."""
     cloud = await cloud_of(
-        Park.home(1001), Park.hub(1003, sessions_per_day=20), assumptions=Assumptions(result_cap=cap, order=order)
+        Park.home(1001),
+        Park.hub(1003, sessions_per_day=20),
+        assumptions=Assumptions(session_limit=truncation, order=order),
     )
     client = await cloud.connect()
 
@@ -661,7 +663,7 @@ async def test_a_silent_limit_on_answers_is_found_out_and_cut_around(
     assert told(sessions) == cloud.truth([1001, 1003], MARCH)
 
 
-async def test_an_answer_as_large_as_one_that_was_proven_whole_is_not_asked_again(cloud: Cloud) -> None:
+async def test_a_response_as_large_as_one_that_was_proven_whole_is_not_asked_again(cloud: Cloud) -> None:
     client = await cloud.connect()
     await client.sessions(1002, MARCH).collect()
     cloud.sim.reset_log()
@@ -677,14 +679,14 @@ async def test_more_sessions_at_one_instant_than_the_service_gives_are_an_error(
         SimulatedSession(id=number, start_ms=MARCH.start_ms, end_ms=MARCH.start_ms + 1) for number in range(1, 201)
     ]
     crowd += [SimulatedSession(id=999, start_ms=MARCH.start_ms + 1, end_ms=MARCH.start_ms + 2)]
-    cloud = await cloud_of(Park.fixed(1004, crowd), assumptions=Assumptions(result_cap=150))
+    cloud = await cloud_of(Park.fixed(1004, crowd), assumptions=Assumptions(session_limit=150))
     client = await cloud.connect()
 
     with pytest.raises(ResponseDecodeError, match="stops at 150 sessions"):
         await client.sessions(1004, MARCH).collect()
 
 
-async def test_an_answer_that_says_things_twice_is_not_taken_for_a_limit(cloud_of: StartCloud) -> None:
+async def test_a_response_that_says_things_twice_is_not_taken_for_a_limit(cloud_of: StartCloud) -> None:
     cloud = await cloud_of(Park.hub(1003, sessions_per_day=20), faults=[Fault("duplicate_records", skip=2, times=1)])
     client = await cloud.connect()
 

@@ -76,8 +76,8 @@ async def park_sessions(request: web.Request) -> web.StreamResponse:
         except SmappeeError as error:
             if not response.prepared:
                 raise
-            # Too late for another status. aiohttp now hangs up: an answer has its proper end only if it is whole.
-            raise RuntimeError("an answer was broken off half-way") from error
+            # Too late for another status. aiohttp now hangs up: a response has its proper end only if it is whole.
+            raise RuntimeError("a response was broken off half-way") from error
     await response.write_eof()
     return response
 

@@ -73,7 +73,7 @@ async def park_sessions(smappee: Smappee, park: int, month: str, tz: str = "Euro
 class JsonLines(StreamingResponse):
     """Sessions, one a line, as they arrive.
 
-    The status waits for the first of them, so that what fails at once is no 200. What fails later breaks the answer
+    The status waits for the first of them, so that what fails at once is no 200. What fails later breaks the response
     off: it has its proper end only if it is whole.
     """
 

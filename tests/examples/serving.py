@@ -1,4 +1,4 @@
-"""What the tests of both backends share: ways to start them and to call them, and what they should answer."""
+"""What the tests of both backends share: ways to start them and to call them, and what they should response."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def get(url: str) -> Reply:
 
 
 def holding_little() -> aiohttp.TCPConnector:
-    """For a reader of whose answer little is under way: the writer soon has to wait for it."""
+    """For a reader of whose response little is under way: the writer soon has to wait for it."""
 
     def make(address: aiohttp.AddrInfoType) -> socket.socket:
         made = socket.socket(*address[:3])
@@ -145,7 +145,7 @@ class Behind:
         return [task for task in asyncio.all_tasks() - self._before if "RequestHandler.start" not in repr(task)]
 
 
-# --- what they should answer ------------------------------------------------------------------------------------------------
+# --- what they should response ------------------------------------------------------------------------------------------------
 
 
 def truth(sim: Simulator, park: int) -> list[dict[str, Any]]:
@@ -174,7 +174,7 @@ def energy_kwh(sim: Simulator, park: int) -> str:
 
 
 def stalled(**where: Any) -> Fault:
-    """No answer about sessions, for good."""
+    """No response about sessions, for good."""
     return Fault("stall_before_headers", route="park_sessions", **where)
 
 

@@ -59,8 +59,8 @@ async def test_no_rfid_gets_out(sim: Simulator, backend: Backend) -> None:
     assert not [rfid for rfid in rfids if str(rfid).encode() in reply.body]
 
 
-async def test_an_answer_that_breaks_off_half_way_has_no_proper_end(sim: Simulator, backend: Backend) -> None:
-    # The last of a long answer: others are on their way by then.
+async def test_a_response_that_breaks_off_half_way_has_no_proper_end(sim: Simulator, backend: Backend) -> None:
+    # The last of a long response: others are on their way by then.
     sim.add_fault(Fault("bad_json_record", covers_ms=LATE_MS, index=1_000_000))
 
     async with aiohttp.ClientSession() as http:
@@ -160,7 +160,7 @@ async def test_a_park_that_cannot_be_read_is_listed_and_the_others_are_told(sim:
     assert list(reply.json["failures"]) == ["999"]
 
 
-async def test_a_park_that_does_not_answer_before_the_deadline_is_listed(sim: Simulator, backend: Backend) -> None:
+async def test_a_park_that_does_not_response_before_the_deadline_is_listed(sim: Simulator, backend: Backend) -> None:
     sim.add_fault(stalled(service_location_id=OFFICE))
 
     reply = await get(f"{backend.url}/energy?month=2026-03&park={HOME}&park={OFFICE}&within_s=0.5")

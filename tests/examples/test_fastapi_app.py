@@ -36,8 +36,8 @@ def test_it_runs_under_the_uvicorn_command_and_ends_cleanly() -> None:
                     line = server.stderr.readline()
                     assert line, log.decode()
                     log += line
-                with urlopen(found[1].decode() + STREAM.format(HOME)) as answer:
-                    body = answer.read()
+                with urlopen(found[1].decode() + STREAM.format(HOME)) as response:
+                    body = response.read()
                 server.send_signal(signal.SIGTERM)
                 log += server.stderr.read()
             finally:

@@ -1,4 +1,4 @@
-"""Arbitrary bytes as answers: only records, outcomes or a ``SmappeeError`` may come out, and nothing in them is odd.
+"""Arbitrary bytes as responses: only records, outcomes or a ``SmappeeError`` may come out, and nothing in them is odd.
 
 The first byte chooses what the rest is taken for, the second the status. For long runs, with atheris (not for Windows)::
 
@@ -28,10 +28,10 @@ from smappee_async.models import ChargingSession, ServiceLocation, ServiceLocati
 from smappee_async.protocol import responses
 from smappee_async.protocol.converter import SESSION_READER
 from smappee_async.protocol.responses import (
-    Answer,
     Granted,
     NotNow,
     Refused,
+    Response,
     Unclear,
     read_service_location_info,
     read_service_locations,
@@ -39,7 +39,7 @@ from smappee_async.protocol.responses import (
     read_token,
     retry_after_s,
 )
-from smappee_async.query.cap import cut_in_two
+from smappee_async.query.truncation import cut_in_two
 from smappee_async.timerange import TimeRange
 
 STATUSES = (200, 200, 200, 200, 204, 400, 401, 403, 404, 429, 500, 503, 307, 299)
@@ -52,17 +52,17 @@ def check(data: bytes) -> None:
         return
     status = STATUSES[data[1] % len(STATUSES)]
     try:
-        _KINDS[data[0] % len(_KINDS)](Answer(status=status, body=data[2:]))
+        _KINDS[data[0] % len(_KINDS)](Response(status=status, body=data[2:]))
     except SmappeeError as error:
         # What an error says of the bytes must be printable, whatever they were.
         str(error).encode()
 
 
-def _sessions(answer: Answer) -> None:
-    whole, in_steps = _outcome(answer), _outcome(answer, step=16)
-    assert whole == in_steps, "a large answer would be read otherwise"
-    records = read_sessions(answer)
-    assert answer.status in (200, 204)
+def _sessions(response: Response) -> None:
+    whole, in_steps = _outcome(response), _outcome(response, step=16)
+    assert whole == in_steps, "a large response would be read otherwise"
+    records = read_sessions(response)
+    assert response.status in (200, 204)
     cut_in_two(_ALWAYS, records)
     for raw in records:
         try:
@@ -73,10 +73,10 @@ def _sessions(answer: Answer) -> None:
             _is_sound(session)
 
 
-def _outcome(answer: Answer, *, step: int = 2**62) -> list[bytes] | str:
+def _outcome(response: Response, *, step: int = 2**62) -> list[bytes] | str:
     """The records when they are split in steps of so many bytes, or what is wrong."""
     with patch.object(responses, "SPLIT_STEP_BYTES", step):
-        steps = responses.read_sessions_in_steps(answer)
+        steps = responses.read_sessions_in_steps(response)
         while True:
             try:
                 next(steps)
@@ -86,37 +86,37 @@ def _outcome(answer: Answer, *, step: int = 2**62) -> list[bytes] | str:
                 return str(error)
 
 
-def _record(answer: Answer) -> None:
-    _is_sound(SESSION_READER.read(bytes(answer.body), 1001))
+def _record(response: Response) -> None:
+    _is_sound(SESSION_READER.read(bytes(response.body), 1001))
 
 
-def _locations(answer: Answer) -> None:
-    for location in read_service_locations(answer):
+def _locations(response: Response) -> None:
+    for location in read_service_locations(response):
         assert type(location) is ServiceLocation
         assert type(location.id) is int
 
 
-def _info(answer: Answer) -> None:
-    info = read_service_location_info(answer)
+def _info(response: Response) -> None:
+    info = read_service_location_info(response)
     assert type(info) is ServiceLocationInfo
     for value in (info.latitude, info.longitude, info.electricity_cost):
         assert value is None or (type(value) is float and math.isfinite(value))
 
 
-def _token(answer: Answer) -> None:
-    outcome = read_token(answer)
+def _token(response: Response) -> None:
+    outcome = read_token(response)
     assert type(outcome) in (Granted, Refused, NotNow, Unclear)
     repr(outcome).encode()
     if isinstance(outcome, Granted):
-        assert answer.status == 200
+        assert response.status == 200
         assert 0 < outcome.expires_in_s <= 30 * 86400
         # It goes into a header, and must not be able to end it.
         assert outcome.access_token.reveal().isprintable()
         assert outcome.access_token.reveal().isascii()
 
 
-def _retry_after(answer: Answer) -> None:
-    text = answer.body.decode("latin-1")
+def _retry_after(response: Response) -> None:
+    text = response.body.decode("latin-1")
     wait, _, date = text.partition("\n")
     seconds = retry_after_s({"retry-after": wait, "date": date})
     assert seconds is None or (math.isfinite(seconds) and seconds > 0)
@@ -141,7 +141,7 @@ def _is_sound(session: ChargingSession) -> None:
     assert session.elapsed is None or session.ended_at is not None
 
 
-_KINDS: tuple[Callable[[Answer], None], ...] = (_sessions, _record, _locations, _info, _token, _retry_after)
+_KINDS: tuple[Callable[[Response], None], ...] = (_sessions, _record, _locations, _info, _token, _retry_after)
 
 
 def main() -> None:
@@ -150,7 +150,7 @@ def main() -> None:
 
     for name in [name for name in sys.modules if name.partition(".")[0] == "smappee_async"]:
         del sys.modules[name]
-    # Again, this file and the package with it, so that atheris sees which branches an input takes.
+    # RetryDecision, this file and the package with it, so that atheris sees which branches an input takes.
     with atheris.instrument_imports(include=["smappee_async"]):
         harness = importlib.import_module(Path(__file__).stem)
     atheris.Setup(sys.argv, harness.check)

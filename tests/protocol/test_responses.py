@@ -1,4 +1,4 @@
-"""What an answer means: records, an error of its own class, or an outcome of a token call; never something in between."""
+"""What a response means: records, an error of its own class, or an outcome of a token call; never something in between."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from smappee_async.models import ChargingSession
 from smappee_async.protocol import responses
 from smappee_async.protocol.converter import SESSION_READER
 from smappee_async.protocol.responses import (
-    Answer,
     Granted,
     NotNow,
     Refused,
+    Response,
     TokenOutcome,
     Unclear,
     raise_for_status,
@@ -67,8 +67,8 @@ TWO_SESSIONS = json.dumps(
 MAINTENANCE = b"<html><body>The Smappee dashboard is currently under maintenance.</body></html>"
 
 
-def answer(body: bytes | str = b"", status: int = 200, **headers: str) -> Answer:
-    return Answer(
+def response(body: bytes | str = b"", status: int = 200, **headers: str) -> Response:
+    return Response(
         status=status,
         headers={name.replace("_", "-"): value for name, value in headers.items()},
         body=body.encode() if isinstance(body, str) else body,
@@ -76,7 +76,7 @@ def answer(body: bytes | str = b"", status: int = 200, **headers: str) -> Answer
 
 
 def read_all(body: bytes) -> list[ChargingSession]:
-    return [SESSION_READER.read(record) for record in read_sessions(answer(body))]
+    return [SESSION_READER.read(record) for record in read_sessions(response(body))]
 
 
 # --- sessions ---------------------------------------------------------------------------------------------------------
@@ -88,24 +88,24 @@ def test_an_array_is_split_into_its_records() -> None:
 
 @pytest.mark.parametrize("body", [b"[]", b" [ ] \n", b"\xef\xbb\xbf[]"])
 def test_an_empty_array_says_that_there_are_none(body: bytes) -> None:
-    assert read_sessions(answer(body)) == []
+    assert read_sessions(response(body)) == []
 
 
 @pytest.mark.parametrize("body", [b"", b"anything"])
 def test_204_says_that_there_are_none(body: bytes) -> None:
-    assert read_sessions(answer(body, 204)) == []
+    assert read_sessions(response(body, 204)) == []
 
 
-def test_a_byte_order_mark_is_no_part_of_the_answer() -> None:
+def test_a_byte_order_mark_is_no_part_of_the_response() -> None:
     assert read_all(b"\xef\xbb\xbf" + TWO_SESSIONS) == read_all(TWO_SESSIONS)
 
 
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"", "the answer is empty"),
-        (b" \r\n\t", "the answer is empty"),
-        (b"\xef\xbb\xbf", "the answer is empty"),
+        (b"", "the response is empty"),
+        (b" \r\n\t", "the response is empty"),
+        (b"\xef\xbb\xbf", "the response is empty"),
         (b"null", "another shape"),
         (b"{}", "another shape"),
         (b'{"message":"no"}', "another shape"),
@@ -128,37 +128,37 @@ def test_a_byte_order_mark_is_no_part_of_the_answer() -> None:
 )
 def test_what_is_not_one_whole_array_is_an_error_and_never_no_sessions(body: bytes, reason: str) -> None:
     with pytest.raises(ResponseDecodeError, match=reason) as caught:
-        read_sessions(answer(body, content_type="text/plain"))
+        read_sessions(response(body, content_type="text/plain"))
     assert caught.value.facts.status == 200
     assert caught.value.index is None
     assert caught.value.advice == f"{len(body)} bytes of text/plain were received"
 
 
-def test_no_strict_prefix_of_an_answer_is_taken_for_the_whole() -> None:
+def test_no_strict_prefix_of_a_response_is_taken_for_the_whole() -> None:
     for length in range(len(TWO_SESSIONS)):
         with pytest.raises(ResponseDecodeError):
-            read_sessions(answer(TWO_SESSIONS[:length]))
+            read_sessions(response(TWO_SESSIONS[:length]))
 
 
 @pytest.mark.parametrize("end", [b"]", TWO_SESSIONS[-20:]])
-def test_an_answer_that_cannot_be_read_is_nowhere_in_its_error(end: bytes) -> None:
+def test_a_response_that_cannot_be_read_is_nowhere_in_its_error(end: bytes) -> None:
     with pytest.raises(ResponseDecodeError) as caught:
-        read_sessions(answer(TWO_SESSIONS + end))
+        read_sessions(response(TWO_SESSIONS + end))
     assert not any(PERSONAL in text for text in shown_by(caught.value))
 
 
-def test_the_repr_of_an_answer_shows_neither_body_nor_headers() -> None:
-    shown = repr(answer(TWO_SESSIONS, set_cookie=PERSONAL))
+def test_the_repr_of_a_response_shows_neither_body_nor_headers() -> None:
+    shown = repr(response(TWO_SESSIONS, set_cookie=PERSONAL))
     assert PERSONAL not in shown
     assert f"<{len(TWO_SESSIONS)} bytes>" in shown
 
 
-# --- large answers ----------------------------------------------------------------------------------------------------
+# --- large responses ----------------------------------------------------------------------------------------------------
 
 
 def read_in_steps(body: bytes, status: int = 200) -> tuple[list[bytes], int]:
     """The records, and how often the event loop could have had its turn."""
-    steps = read_sessions_in_steps(answer(body, status))
+    steps = read_sessions_in_steps(response(body, status))
     turns = 0
     while True:
         try:
@@ -180,7 +180,7 @@ def outcome(body: bytes, *, step: int | None = None) -> list[bytes] | str:
     """The records, or the reason why there are none."""
     try:
         if step is None:
-            return [bytes(raw) for raw in read_sessions(answer(body))]
+            return [bytes(raw) for raw in read_sessions(response(body))]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(responses, "SPLIT_STEP_BYTES", step)
             return read_in_steps(body)[0]
@@ -206,25 +206,25 @@ def test_in_steps_just_the_same_is_refused(records: list[Any], step: int, data: 
 
 
 @pytest.mark.parametrize("records", [1, 20_000])
-def test_a_large_answer_leaves_the_event_loop_a_turn_for_each_step(records: int) -> None:
+def test_a_large_response_leaves_the_event_loop_a_turn_for_each_step(records: int) -> None:
     body = json.dumps([{"id": number, "rfid": "x" * 300} for number in range(records)]).encode()
     found, turns = read_in_steps(body)
     assert len(found) == records
     assert turns == (0 if records == 1 else 2 + len(body) // SPLIT_STEP_BYTES)
 
 
-def test_an_answer_that_cannot_be_taken_apart_is_read_whole() -> None:
+def test_a_response_that_cannot_be_taken_apart_is_read_whole() -> None:
     body = b"[" + b",".join([b'{"parts":[' + b"{}," * 400_000 + b"{}]}"] * 2) + b"]"
     found, _ = read_in_steps(body)
     assert len(found) == 2
 
 
-def test_a_large_answer_with_a_bad_status_is_that_error() -> None:
+def test_a_large_response_with_a_bad_status_is_that_error() -> None:
     with pytest.raises(ServerError):
         read_in_steps(b"x" * 2_000_000, 500)
 
 
-def test_a_large_answer_that_breaks_off_shows_no_record_in_its_error() -> None:
+def test_a_large_response_that_breaks_off_shows_no_record_in_its_error() -> None:
     body = b"[" + b",".join([b'{"id":1,"rfid":"' + PERSONAL.encode() + b'"}'] * 60_000)
     with pytest.raises(ResponseDecodeError) as caught:
         read_in_steps(body)
@@ -244,7 +244,7 @@ def shown_by(error: ResponseDecodeError) -> list[str]:
 def assert_sound_or_refused(body: bytes) -> None:
     """Only records and :class:`SmappeeError` come out, and no record holds a number that is none."""
     try:
-        raws = read_sessions(answer(body))
+        raws = read_sessions(response(body))
     except SmappeeError:
         return
     for raw in raws:
@@ -284,7 +284,7 @@ def test_flipped_bits_give_records_or_an_error_of_ours(flips: list[tuple[int, in
     | st.sampled_from([b"null", b"NaN", b"1e999", b"{", b"]", b'"', b"\\ud800", b"true", b"-0.0"]),
 )
 @settings(max_examples=300)
-def test_pieces_cut_out_and_put_in_give_records_or_an_error_of_ours(start: int, end: int, put_in: bytes) -> None:
+def test_chunks_cut_out_and_put_in_give_records_or_an_error_of_ours(start: int, end: int, put_in: bytes) -> None:
     assert_sound_or_refused(TWO_SESSIONS[:start] + put_in + TWO_SESSIONS[end:])
 
 
@@ -293,7 +293,7 @@ def test_pieces_cut_out_and_put_in_give_records_or_an_error_of_ours(start: int, 
 
 def test_service_locations_are_read_from_their_listing() -> None:
     body = b'{"appName":"a","serviceLocations":[{"serviceLocationId":1},{"serviceLocationId":2,"name":"Depot"}]}'
-    assert [(location.id, location.name) for location in read_service_locations(answer(body))] == [
+    assert [(location.id, location.name) for location in read_service_locations(response(body))] == [
         (1, None),
         (2, "Depot"),
     ]
@@ -302,34 +302,34 @@ def test_service_locations_are_read_from_their_listing() -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"{}", b"null", b'{"serviceLocations":null}', b'{"serviceLocations":{}}', MAINTENANCE]
 )
-def test_an_answer_without_a_listing_is_an_error(body: bytes) -> None:
+def test_a_response_without_a_listing_is_an_error(body: bytes) -> None:
     with pytest.raises(ResponseDecodeError):
-        read_service_locations(answer(body))
+        read_service_locations(response(body))
 
 
 def test_an_unreadable_service_location_is_named_by_its_index() -> None:
     with pytest.raises(ResponseDecodeError) as caught:
-        read_service_locations(answer(b'{"serviceLocations":[{"serviceLocationId":1},{"serviceLocationId":"one"}]}'))
+        read_service_locations(response(b'{"serviceLocations":[{"serviceLocationId":1},{"serviceLocationId":"one"}]}'))
     assert (caught.value.index, caught.value.json_path) == (1, "$.serviceLocationId")
 
 
 def test_a_service_location_in_detail_is_read() -> None:
     assert (
-        read_service_location_info(answer(b'{"serviceLocationId":1,"timezone":"Europe/Brussels"}')).timezone
+        read_service_location_info(response(b'{"serviceLocationId":1,"timezone":"Europe/Brussels"}')).timezone
         == "Europe/Brussels"
     )
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"null", b"{", MAINTENANCE])
-def test_an_answer_without_a_service_location_is_an_error(body: bytes) -> None:
+def test_a_response_without_a_service_location_is_an_error(body: bytes) -> None:
     with pytest.raises(ResponseDecodeError):
-        read_service_location_info(answer(body))
+        read_service_location_info(response(body))
 
 
 @pytest.mark.parametrize("read", [read_service_locations, read_service_location_info])
 def test_204_says_nothing_about_service_locations(read: Any) -> None:
     with pytest.raises(ResponseDecodeError, match="empty"):
-        read(answer(b"", 204))
+        read(response(b"", 204))
 
 
 # --- failures ---------------------------------------------------------------------------------------------------------
@@ -337,7 +337,7 @@ def test_204_says_nothing_about_service_locations(read: Any) -> None:
 
 @pytest.mark.parametrize("status", [200, 204])
 def test_200_and_204_are_successes(status: int) -> None:
-    raise_for_status(answer(status=status))
+    raise_for_status(response(status=status))
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def test_200_and_204_are_successes(status: int) -> None:
 def test_each_status_raises_its_class_and_is_named(status: int, kind: type[ApiError], text: str) -> None:
     for read in (read_sessions, read_service_locations, read_service_location_info):
         with pytest.raises(ApiError, match=text) as caught:
-            read(answer(TWO_SESSIONS, status))
+            read(response(TWO_SESSIONS, status))
         assert type(caught.value) is kind
         assert caught.value.facts.status == status
         assert PERSONAL not in repr(vars(caught.value)) + str(caught.value)
@@ -370,19 +370,19 @@ def test_each_status_raises_its_class_and_is_named(status: int, kind: type[ApiEr
 
 def test_maintenance_is_called_by_its_name() -> None:
     with pytest.raises(ServerError, match="Smappee is under maintenance"):
-        raise_for_status(answer(MAINTENANCE, 502))
+        raise_for_status(response(MAINTENANCE, 502))
 
 
 def test_a_redirect_advises_to_look_at_the_base_url() -> None:
     with pytest.raises(ApiError) as caught:
-        raise_for_status(answer(status=308, location="https://evil.example"))
+        raise_for_status(response(status=308, location="https://evil.example"))
     assert caught.value.advice == "Check base_url"
     assert "evil" not in str(caught.value)
 
 
 def test_an_error_carries_the_wait_that_the_server_asks_for() -> None:
     with pytest.raises(RateLimited) as caught:
-        raise_for_status(answer(status=429, retry_after="30"))
+        raise_for_status(response(status=429, retry_after="30"))
     assert caught.value.retry_after_s == 30.0
 
 
@@ -407,7 +407,7 @@ SENT = "Fri, 02 Oct 2026 10:00:00 GMT"
         ("Thu, 31 Dec 9998 23:59:59 GMT", 251_579_829_599.0),
     ],
 )
-def test_a_wait_is_asked_for_in_seconds_or_by_a_date_relative_to_the_answers_own(text: str, wait_s: float) -> None:
+def test_a_wait_is_asked_for_in_seconds_or_by_a_date_relative_to_the_responses_own(text: str, wait_s: float) -> None:
     assert retry_after_s({"retry-after": text, "date": SENT}) == wait_s
 
 
@@ -440,7 +440,7 @@ def test_a_wait_that_is_none_or_unreadable_is_as_good_as_not_asked_for(text: str
 
 
 @pytest.mark.parametrize("headers", [{}, {"date": SENT}, {"date": "yesterday"}])
-def test_a_date_to_wait_for_says_nothing_without_the_date_of_the_answer(headers: dict[str, str]) -> None:
+def test_a_date_to_wait_for_says_nothing_without_the_date_of_the_response(headers: dict[str, str]) -> None:
     assert retry_after_s({"retry-after": "Fri, 02 Oct 2026 10:00:30 GMT"} if "date" not in headers else headers) is None
 
 
@@ -456,7 +456,7 @@ PAIR: dict[str, Any] = {"access_token": "access-1", "refresh_token": "refresh-1"
 
 
 def read_pair(**changes: Any) -> TokenOutcome:
-    return read_token(answer(json.dumps(PAIR | changes)))
+    return read_token(response(json.dumps(PAIR | changes)))
 
 
 def granted(outcome: TokenOutcome) -> Granted:
@@ -464,7 +464,7 @@ def granted(outcome: TokenOutcome) -> Granted:
     return outcome
 
 
-def test_the_documented_answer_grants_a_pair() -> None:
+def test_the_documented_response_grants_a_pair() -> None:
     pair = granted(read_pair())
     assert (pair.access_token.reveal(), pair.expires_in_s) == ("access-1", 36000.0)
     assert pair.refresh_token is not None
@@ -485,7 +485,7 @@ def test_more_keys_harm_nothing(more: dict[str, Any]) -> None:
 
 
 def test_a_byte_order_mark_harms_nothing() -> None:
-    assert read_token(answer(b"\xef\xbb\xbf" + json.dumps(PAIR).encode())) == read_pair()
+    assert read_token(response(b"\xef\xbb\xbf" + json.dumps(PAIR).encode())) == read_pair()
 
 
 @pytest.mark.parametrize("kind", ["mac", "", 1, True, ["bearer"]])
@@ -518,7 +518,7 @@ def test_an_access_token_that_cannot_go_into_a_header_is_unclear(token: object) 
 
 
 def test_a_missing_access_token_is_unclear() -> None:
-    assert isinstance(read_token(answer('{"refresh_token":"r","expires_in":5}')), Unclear)
+    assert isinstance(read_token(response('{"refresh_token":"r","expires_in":5}')), Unclear)
 
 
 @pytest.mark.parametrize("token", UNUSABLE)
@@ -527,7 +527,7 @@ def test_a_refresh_token_that_is_unusable_leaves_the_old_one_in_force(token: obj
 
 
 def test_a_missing_refresh_token_leaves_the_old_one_in_force() -> None:
-    assert granted(read_token(answer('{"access_token":"a","expires_in":5}'))).refresh_token is None
+    assert granted(read_token(response('{"access_token":"a","expires_in":5}'))).refresh_token is None
 
 
 def test_the_longest_token_that_is_taken_has_8192_characters() -> None:
@@ -559,12 +559,12 @@ def test_a_token_lives_as_long_as_the_table_says(expires_in: object, life_s: flo
 
 
 def test_a_missing_expiry_is_short() -> None:
-    assert granted(read_token(answer('{"access_token":"a"}'))).expires_in_s == FALLBACK_TOKEN_LIFE_S
+    assert granted(read_token(response('{"access_token":"a"}'))).expires_in_s == FALLBACK_TOKEN_LIFE_S
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "1e999"])
 def test_an_expiry_that_json_does_not_have_is_unclear(text: str) -> None:
-    assert isinstance(read_token(answer(f'{{"access_token":"a","expires_in":{text}}}')), Unclear)
+    assert isinstance(read_token(response(f'{{"access_token":"a","expires_in":{text}}}')), Unclear)
 
 
 @given(st.none() | st.booleans() | st.integers() | st.floats() | st.text())
@@ -577,7 +577,7 @@ OAUTH_ERROR = '{"error":"invalid_grant","error_description":"secret details"}'
 
 @pytest.mark.parametrize("body", ["", "null", "[]", '"a"', "{", MAINTENANCE, b"\xff", b"[" * 100_000])
 def test_200_without_an_object_is_unclear(body: bytes | str) -> None:
-    assert isinstance(read_token(answer(body)), Unclear)
+    assert isinstance(read_token(response(body)), Unclear)
 
 
 @pytest.mark.parametrize("status", [400, 401])
@@ -602,7 +602,7 @@ def test_200_without_an_object_is_unclear(body: bytes | str) -> None:
 def test_400_and_401_refuse_and_only_a_known_oauth_error_is_definite(
     status: int, body: bytes | str, code: str | None, *, definite: bool
 ) -> None:
-    assert read_token(answer(body, status)) == Refused(status=status, code=code, definite=definite)
+    assert read_token(response(body, status)) == Refused(status=status, code=code, definite=definite)
 
 
 def expected_outcome(status: int, *, said_why: bool) -> type:
@@ -615,13 +615,13 @@ def expected_outcome(status: int, *, said_why: bool) -> type:
 
 def test_every_status_of_the_token_endpoint_has_its_meaning() -> None:
     for status in (*range(100, 200), *range(201, 600)):
-        assert type(read_token(answer(MAINTENANCE, status))) is expected_outcome(status, said_why=False)
-        assert type(read_token(answer(OAUTH_ERROR, status))) is expected_outcome(status, said_why=True)
-        assert type(read_token(answer("", status, retry_after="5"))) is expected_outcome(status, said_why=True)
+        assert type(read_token(response(MAINTENANCE, status))) is expected_outcome(status, said_why=False)
+        assert type(read_token(response(OAUTH_ERROR, status))) is expected_outcome(status, said_why=True)
+        assert type(read_token(response("", status, retry_after="5"))) is expected_outcome(status, said_why=True)
 
 
 def test_not_now_carries_the_error_and_its_wait() -> None:
-    outcome = read_token(answer("", 429, retry_after="5"))
+    outcome = read_token(response("", 429, retry_after="5"))
     assert isinstance(outcome, NotNow)
     assert type(outcome.error) is RateLimited
     assert (outcome.error.retry_after_s, outcome.error.facts.status) == (5.0, 429)
@@ -635,5 +635,5 @@ json_texts = st.recursive(
 
 
 @given(st.binary() | json_texts, st.integers(100, 599))
-def test_any_token_answer_has_an_outcome(body: bytes, status: int) -> None:
-    assert isinstance(read_token(answer(body, status)), Granted | Refused | NotNow | Unclear)
+def test_any_token_response_has_an_outcome(body: bytes, status: int) -> None:
+    assert isinstance(read_token(response(body, status)), Granted | Refused | NotNow | Unclear)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smappee_async.query.plan import Piece, Plan, Target, left_to_read, merge
+from smappee_async.query.plan import Chunk, Plan, Target, left_to_read, merge
 from smappee_async.timerange import TimeRange
 
 MINUTE, DAY = 60_000, 86_400_000
@@ -23,13 +23,13 @@ bounds = st.integers(0, 70 * 24 * 60).map(lambda minutes: START + minutes * MINU
 
 
 @st.composite
-def stretches(draw: st.DrawFn) -> list[TimeRange]:
-    """Separate stretches of a few months, earliest first; the last may have an open end."""
+def ranges(draw: st.DrawFn) -> list[TimeRange]:
+    """Separate ranges of a few months, earliest first; the last may have an open end."""
     edges = sorted(draw(st.lists(bounds, max_size=6, unique=True)))
     return [TimeRange.from_ms(start, end) for start, end in zip_longest(edges[::2], edges[1::2])]
 
 
-questions = st.tuples(stretches(), stretches(), stretches()).map(lambda lists: dict(zip(PARKS, lists, strict=True)))
+questions = st.tuples(ranges(), ranges(), ranges()).map(lambda lists: dict(zip(PARKS, lists, strict=True)))
 orders = st.integers(0, 2**32).map(random.Random)
 sizes = st.sampled_from([None, 50])
 
@@ -40,59 +40,59 @@ class Run:
 
     plan: Plan
     chance: random.Random
-    under_way: list[Piece] = attrs.field(factory=list)
-    unreturned: list[Piece] = attrs.field(factory=list)
-    read: list[Piece] = attrs.field(factory=list)
-    asked: list[Piece] = attrs.field(factory=list)
+    under_way: list[Chunk] = attrs.field(factory=list)
+    unreturned: list[Chunk] = attrs.field(factory=list)
+    read: list[Chunk] = attrs.field(factory=list)
+    asked: list[Chunk] = attrs.field(factory=list)
     in_line: list[set[Target]] = attrs.field(factory=list)
-    dropped: list[Piece] = attrs.field(factory=list)
+    dropped: list[Chunk] = attrs.field(factory=list)
     cuts: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.sessions_a_day = {target: self.chance.choice([0, 3, 40]) for target in PARKS}
 
     def held(self) -> Counter[Target]:
-        return Counter(piece.target for piece in [*self.under_way, *self.unreturned])
+        return Counter(chunk.target for chunk in [*self.under_way, *self.unreturned])
 
     def ask(self) -> None:
-        piece = self.plan.next()
-        if piece is None:
+        chunk = self.plan.next()
+        if chunk is None:
             assert self.under_way or self.unreturned or self.plan.is_done, "the plan stands still"
             return
-        self.asked.append(piece)
-        self.in_line.append({lane.target for lane in self.plan._line})
-        self.under_way.append(piece)
+        self.asked.append(chunk)
+        self.in_line.append({queue.target for queue in self.plan._line})
+        self.under_way.append(chunk)
 
     def finish(self) -> None:
-        piece = self._draw_from(self.under_way)
-        if piece is not None:
-            end_ms = max(NOW, piece.time_range.start_ms) if piece.time_range.end_ms is None else piece.time_range.end_ms
-            days = (end_ms - piece.time_range.start_ms) / DAY
-            sessions = round(days * self.sessions_a_day[piece.target])
-            self.plan.read(piece, sessions=sessions, elapsed_s=self.chance.choice([0.1, 1.0]))
-            self.read.append(piece)
-            self.unreturned.append(piece)
+        chunk = self._draw_from(self.under_way)
+        if chunk is not None:
+            end_ms = max(NOW, chunk.time_range.start_ms) if chunk.time_range.end_ms is None else chunk.time_range.end_ms
+            days = (end_ms - chunk.time_range.start_ms) / DAY
+            sessions = round(days * self.sessions_a_day[chunk.target])
+            self.plan.read(chunk, sessions=sessions, elapsed_s=self.chance.choice([0.1, 1.0]))
+            self.read.append(chunk)
+            self.unreturned.append(chunk)
 
     def give_back(self) -> None:
-        piece = self._draw_from(self.unreturned)
-        if piece is not None:
-            self.plan.give_back(piece)
+        chunk = self._draw_from(self.unreturned)
+        if chunk is not None:
+            self.plan.give_back(chunk)
 
     def cut_shorter(self) -> None:
-        piece = self._draw_from(self.under_way)
-        if piece is not None and not (self.cuts < 10 and self.plan.cut_shorter(piece)):
-            self.under_way.append(piece)
+        chunk = self._draw_from(self.under_way)
+        if chunk is not None and not (self.cuts < 10 and self.plan.cut_shorter(chunk)):
+            self.under_way.append(chunk)
         self.cuts += 1
 
     def give_up(self) -> None:
-        piece = self._draw_from(self.under_way)
-        if piece is not None:
-            self.plan.give_up(piece)
-            self.dropped.append(piece)
+        chunk = self._draw_from(self.under_way)
+        if chunk is not None:
+            self.plan.give_up(chunk)
+            self.dropped.append(chunk)
 
     def abandon(self) -> None:
         target = self.chance.choice(PARKS)
-        self.dropped += [Piece(target, stretch) for stretch in self.plan.abandon(target)]
+        self.dropped += [Chunk(target, each) for each in self.plan.abandon(target)]
 
     def to_the_end(self, *, giving_up: bool = False, cutting: bool = True) -> None:
         actions = [self.ask, self.finish, self.give_back]
@@ -105,17 +105,17 @@ class Run:
             self.finish()
             self.give_back()
 
-    def _draw_from(self, pieces: list[Piece]) -> Piece | None:
-        return pieces.pop(self.chance.randrange(len(pieces))) if pieces else None
+    def _draw_from(self, chunks: list[Chunk]) -> Chunk | None:
+        return chunks.pop(self.chance.randrange(len(chunks))) if chunks else None
 
 
-def ranges_of(target: Target, pieces: list[Piece]) -> list[TimeRange]:
-    return sorted((piece.time_range for piece in pieces if piece.target == target), key=lambda each: each.start_ms)
+def ranges_of(target: Target, chunks: list[Chunk]) -> list[TimeRange]:
+    return sorted((chunk.time_range for chunk in chunks if chunk.target == target), key=lambda each: each.start_ms)
 
 
-def assert_tiles(pieces: list[TimeRange], whole: list[TimeRange]) -> None:
-    assert all(before.end_ms is not None and before.end_ms <= after.start_ms for before, after in pairwise(pieces))
-    assert merge(pieces) == merge(whole)
+def assert_tiles(chunks: list[TimeRange], whole: list[TimeRange]) -> None:
+    assert all(before.end_ms is not None and before.end_ms <= after.start_ms for before, after in pairwise(chunks))
+    assert merge(chunks) == merge(whole)
 
 
 # --- nothing twice, nothing missed ------------------------------------------------------------------------------------
@@ -123,45 +123,45 @@ def assert_tiles(pieces: list[TimeRange], whole: list[TimeRange]) -> None:
 
 @given(questions, sizes, st.none() | st.integers(1, 3), orders)
 def test_in_whatever_order_it_is_worked_off_every_stretch_is_read_exactly_once(
-    question: dict[Target, list[TimeRange]], size: int | None, per_target: int | None, chance: random.Random
+    query: dict[Target, list[TimeRange]], size: int | None, per_target: int | None, chance: random.Random
 ) -> None:
-    run = Run(Plan(question, target_sessions=size, now_ms=NOW, per_target=per_target), chance)
+    run = Run(Plan(query, target_sessions=size, now_ms=NOW, per_target=per_target), chance)
     run.to_the_end()
-    for target, whole in question.items():
+    for target, whole in query.items():
         assert_tiles(ranges_of(target, run.read), whole)
     assert run.plan.next() is None
 
 
 @given(questions, sizes, st.none() | st.integers(1, 3), orders)
 def test_what_was_given_up_and_what_was_read_make_the_whole(
-    question: dict[Target, list[TimeRange]], size: int | None, per_target: int | None, chance: random.Random
+    query: dict[Target, list[TimeRange]], size: int | None, per_target: int | None, chance: random.Random
 ) -> None:
-    run = Run(Plan(question, target_sessions=size, now_ms=NOW, per_target=per_target), chance)
+    run = Run(Plan(query, target_sessions=size, now_ms=NOW, per_target=per_target), chance)
     run.to_the_end(giving_up=True)
-    for target, whole in question.items():
+    for target, whole in query.items():
         assert_tiles(ranges_of(target, run.read + run.dropped), whole)
 
 
 @given(questions, sizes, st.integers(1, 3), orders)
-def test_no_target_holds_more_pieces_than_it_may(
-    question: dict[Target, list[TimeRange]], size: int | None, per_target: int, chance: random.Random
+def test_no_target_holds_more_chunks_than_it_may(
+    query: dict[Target, list[TimeRange]], size: int | None, per_target: int, chance: random.Random
 ) -> None:
-    run = Run(Plan(question, target_sessions=size, now_ms=NOW, per_target=per_target), chance)
+    run = Run(Plan(query, target_sessions=size, now_ms=NOW, per_target=per_target), chance)
     for action in chance.choices([run.ask, run.finish, run.give_back, run.cut_shorter], k=60):
         action()
         assert all(held <= per_target for held in run.held().values())
 
 
 @given(questions, sizes, orders)
-def test_the_earliest_unread_instant_is_where_the_read_pieces_leave_off(
-    question: dict[Target, list[TimeRange]], size: int | None, chance: random.Random
+def test_the_earliest_unread_instant_is_where_the_read_chunks_leave_off(
+    query: dict[Target, list[TimeRange]], size: int | None, chance: random.Random
 ) -> None:
-    run = Run(Plan(question, target_sessions=size, now_ms=NOW), chance)
+    run = Run(Plan(query, target_sessions=size, now_ms=NOW), chance)
     for action in chance.choices([run.ask, run.finish, run.cut_shorter], k=chance.randrange(40)):
         action()
-    for target, whole in question.items():
+    for target, whole in query.items():
         read = ranges_of(target, run.read)
-        unread = [rest for stretch in whole for rest in left_to_read(stretch, read)]
+        unread = [rest for each in whole for rest in left_to_read(each, read)]
         assert run.plan.earliest_unread_ms(target) == min((rest.start_ms for rest in unread), default=None)
 
 
@@ -171,12 +171,12 @@ def test_a_plan_without_stretches_is_done_at_once() -> None:
     assert plan.next() is None
 
 
-def test_a_plan_is_not_done_while_a_piece_is_under_way() -> None:
+def test_a_plan_is_not_done_while_a_chunk_is_under_way() -> None:
     plan = Plan({PARKS[0]: [TimeRange.from_ms(START)]}, target_sessions=None, now_ms=NOW)
-    piece = plan.next()
-    assert piece is not None
+    chunk = plan.next()
+    assert chunk is not None
     assert not plan.is_done
-    plan.read(piece)
+    plan.read(chunk)
     assert plan.is_done
 
 
@@ -184,12 +184,12 @@ def test_a_plan_is_not_done_while_a_piece_is_under_way() -> None:
 
 
 @given(questions, sizes, orders)
-def test_between_two_pieces_of_a_target_every_other_that_waits_gets_one(
-    question: dict[Target, list[TimeRange]], size: int | None, chance: random.Random
+def test_between_two_chunks_of_a_target_every_other_that_waits_gets_one(
+    query: dict[Target, list[TimeRange]], size: int | None, chance: random.Random
 ) -> None:
-    run = Run(Plan(question, target_sessions=size, now_ms=NOW), chance)
+    run = Run(Plan(query, target_sessions=size, now_ms=NOW), chance)
     run.to_the_end(cutting=False)
-    order = [piece.target for piece in run.asked]
+    order = [chunk.target for chunk in run.asked]
     for target in PARKS:
         turns = [index for index, each in enumerate(order) if each == target]
         for before, after in pairwise(turns):
@@ -197,23 +197,23 @@ def test_between_two_pieces_of_a_target_every_other_that_waits_gets_one(
 
 
 def days(*numbers: int) -> list[TimeRange]:
-    """The days of these numbers, as stretches of their own."""
+    """The days of these numbers, as ranges of their own."""
     return [TimeRange.from_ms(START + number * DAY, START + (number + 1) * DAY) for number in numbers]
 
 
-def following(plan: Plan) -> Piece:
-    piece = plan.next()
-    assert piece is not None
-    return piece
+def following(plan: Plan) -> Chunk:
+    chunk = plan.next()
+    assert chunk is not None
+    return chunk
 
 
 def test_targets_take_turns_in_the_order_in_which_they_were_given() -> None:
     plan = Plan({park: days(0, 2) for park in PARKS}, target_sessions=None, now_ms=NOW)
-    pieces = [following(plan) for _ in PARKS]
-    assert pieces == [Piece(park, days(0)[0]) for park in PARKS]
-    for piece in pieces:
-        plan.read(piece)
-    assert [following(plan) for _ in PARKS] == [Piece(park, days(2)[0]) for park in PARKS]
+    chunks = [following(plan) for _ in PARKS]
+    assert chunks == [Chunk(park, days(0)[0]) for park in PARKS]
+    for chunk in chunks:
+        plan.read(chunk)
+    assert [following(plan) for _ in PARKS] == [Chunk(park, days(2)[0]) for park in PARKS]
     assert plan.targets == tuple(PARKS)
 
 
@@ -225,10 +225,10 @@ def test_a_target_that_is_full_lets_the_others_pass_until_it_gives_back() -> Non
     plan.read(first)
     assert plan.next() is None
     plan.give_back(first)
-    assert following(plan) == Piece(full, days(2)[0])
+    assert following(plan) == Chunk(full, days(2)[0])
 
 
-def test_one_piece_at_a_time_is_asked_of_a_target_until_its_density_is_known() -> None:
+def test_one_chunk_at_a_time_is_asked_of_a_target_until_its_density_is_known() -> None:
     plan = Plan({PARKS[0]: [TimeRange.from_ms(START, NOW)]}, target_sessions=50, now_ms=NOW)
     first = following(plan)
     assert plan.next() is None
@@ -240,23 +240,23 @@ def test_one_piece_at_a_time_is_asked_of_a_target_until_its_density_is_known() -
 # --- cutting ----------------------------------------------------------------------------------------------------------
 
 
-def only_piece(stretch: TimeRange, now_ms: int = NOW) -> tuple[Plan, Piece]:
-    plan = Plan({PARKS[0]: [stretch]}, target_sessions=None, now_ms=now_ms)
+def only_chunk(each: TimeRange, now_ms: int = NOW) -> tuple[Plan, Chunk]:
+    plan = Plan({PARKS[0]: [each]}, target_sessions=None, now_ms=now_ms)
     return plan, following(plan)
 
 
 @pytest.mark.parametrize("end_ms", [NOW, None])
 def test_without_a_size_to_aim_at_a_stretch_is_asked_as_it_is(end_ms: int | None) -> None:
-    _, piece = only_piece(TimeRange.from_ms(START, end_ms))
-    assert piece == Piece(PARKS[0], TimeRange.from_ms(START, end_ms))
+    _, chunk = only_chunk(TimeRange.from_ms(START, end_ms))
+    assert chunk == Chunk(PARKS[0], TimeRange.from_ms(START, end_ms))
 
 
 @pytest.mark.parametrize(("end_ms", "middle_ms"), [(START + DAY, START + DAY // 2), (None, (START + NOW) // 2)])
 def test_the_parts_of_what_was_too_much_come_next_the_earlier_first_and_an_open_end_stays_open(
     end_ms: int | None, middle_ms: int
 ) -> None:
-    plan, piece = only_piece(TimeRange.from_ms(START, end_ms))
-    assert plan.cut_shorter(piece)
+    plan, chunk = only_chunk(TimeRange.from_ms(START, end_ms))
+    assert plan.cut_shorter(chunk)
     parts = [each.time_range for each in iter(plan.next, None)]
     assert parts == [TimeRange.from_ms(START, middle_ms), TimeRange.from_ms(middle_ms, end_ms)]
 
@@ -264,31 +264,31 @@ def test_the_parts_of_what_was_too_much_come_next_the_earlier_first_and_an_open_
 @pytest.mark.parametrize(
     ("length_ms", "can"), [(2 * MINUTE, True), (2 * MINUTE - 1, False), (MINUTE, False), (1, False)]
 )
-def test_no_piece_is_cut_below_a_minute(length_ms: int, *, can: bool) -> None:
-    plan, piece = only_piece(TimeRange.from_ms(START, START + length_ms))
-    assert plan.cut_shorter(piece) is can
+def test_no_chunk_is_cut_below_a_minute(length_ms: int, *, can: bool) -> None:
+    plan, chunk = only_chunk(TimeRange.from_ms(START, START + length_ms))
+    assert plan.cut_shorter(chunk) is can
     assert (plan.next() is not None) is can
 
 
 @pytest.mark.parametrize("now_ms", [START - DAY, START, START + MINUTE])
-def test_an_open_piece_that_begins_about_now_or_later_cannot_be_cut(now_ms: int) -> None:
-    plan, piece = only_piece(TimeRange.from_ms(START), now_ms=now_ms)
-    assert not plan.cut_shorter(piece)
+def test_an_open_chunk_that_begins_about_now_or_later_cannot_be_cut(now_ms: int) -> None:
+    plan, chunk = only_chunk(TimeRange.from_ms(START), now_ms=now_ms)
+    assert not plan.cut_shorter(chunk)
 
 
 @given(st.integers(1, 400 * DAY))
 def test_what_is_always_too_much_gets_shorter_each_time_until_it_cannot_be_cut(length_ms: int) -> None:
-    plan, piece = only_piece(TimeRange.from_ms(START, START + length_ms))
-    lengths = [piece.time_range.duration]
-    while plan.cut_shorter(piece):
-        piece = following(plan)
-        lengths.append(piece.time_range.duration)
+    plan, chunk = only_chunk(TimeRange.from_ms(START, START + length_ms))
+    lengths = [chunk.time_range.duration]
+    while plan.cut_shorter(chunk):
+        chunk = following(plan)
+        lengths.append(chunk.time_range.duration)
     assert all(after is not None and before is not None and after < before for before, after in pairwise(lengths))
 
 
 def test_what_is_cut_again_comes_in_the_order_of_time() -> None:
-    plan, piece = only_piece(TimeRange.from_ms(START, START + 4 * DAY))
-    plan.cut_shorter(piece)
+    plan, chunk = only_chunk(TimeRange.from_ms(START, START + 4 * DAY))
+    plan.cut_shorter(chunk)
     first, second = following(plan), following(plan)
     assert plan.cut_shorter(first)
     assert plan.cut_shorter(second)
@@ -298,15 +298,15 @@ def test_what_is_cut_again_comes_in_the_order_of_time() -> None:
 # --- giving up --------------------------------------------------------------------------------------------------------
 
 
-def test_a_piece_that_is_given_up_makes_room_for_the_next() -> None:
+def test_a_chunk_that_is_given_up_makes_room_for_the_next() -> None:
     plan = Plan({PARKS[0]: days(0, 2)}, target_sessions=None, now_ms=NOW, per_target=1)
     plan.give_up(following(plan))
-    assert following(plan) == Piece(PARKS[0], days(2)[0])
+    assert following(plan) == Chunk(PARKS[0], days(2)[0])
 
 
 def test_a_plan_of_which_all_was_given_up_is_done() -> None:
-    plan, piece = only_piece(TimeRange.from_ms(START))
-    plan.give_up(piece)
+    plan, chunk = only_chunk(TimeRange.from_ms(START))
+    plan.give_up(chunk)
     assert plan.is_done
 
 
@@ -314,14 +314,14 @@ def test_abandoning_says_what_nobody_had_asked_for_earliest_first() -> None:
     plan = Plan({park: days(0, 2, 4) for park in PARKS[:2]}, target_sessions=None, now_ms=NOW)
     following(plan)
     assert plan.abandon(PARKS[0]) == days(2, 4)
-    assert {piece.target for piece in iter(plan.next, None)} == {PARKS[1]}
+    assert {chunk.target for chunk in iter(plan.next, None)} == {PARKS[1]}
     assert plan.abandon(PARKS[0]) == []
 
 
-def test_a_piece_of_an_abandoned_target_is_not_cut_for_its_parts_would_be_asked() -> None:
-    plan, piece = only_piece(TimeRange.from_ms(START, START + DAY))
-    plan.abandon(piece.target)
-    assert not plan.cut_shorter(piece)
+def test_a_chunk_of_an_abandoned_target_is_not_cut_for_its_parts_would_be_asked() -> None:
+    plan, chunk = only_chunk(TimeRange.from_ms(START, START + DAY))
+    plan.abandon(chunk.target)
+    assert not plan.cut_shorter(chunk)
     assert plan.next() is None
 
 

@@ -1,4 +1,4 @@
-"""Any bytes as an answer; the same check as ``tests/fuzz/fuzz_decoder.py``, which runs for hours."""
+"""Any bytes as a response; the same check as ``tests/fuzz/fuzz_decoder.py``, which runs for hours."""
 
 from __future__ import annotations
 

@@ -66,9 +66,9 @@ class Server:
             case "/refuses":
                 return web.json_response({}, status=500)
             case _:
-                answer = web.json_response([])
-                answer.set_cookie("SID", "somebody")
-                return answer
+                response = web.json_response([])
+                response.set_cookie("SID", "somebody")
+                return response
 
     def get(self, path: str) -> Request:
         return Request(method="GET", url=self.origin + path, facts=CallFacts(method="GET", route=path))
@@ -120,8 +120,8 @@ async def test_a_307_carries_the_body_of_a_post_elsewhere_in_aiohttp_and_not_in_
 
     server.hits.clear()
     form = {name: Secret(name) for name in ("client_id", "client_secret", "username", "password")}
-    answer = await transport.send(password_grant(f"{server.origin}/elsewhere", **form))
-    assert (answer.status, server.hits) == (307, ["/elsewhere/oauth2/token"])
+    response = await transport.send(password_grant(f"{server.origin}/elsewhere", **form))
+    assert (response.status, server.hits) == (307, ["/elsewhere/oauth2/token"])
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ async def test_the_wait_for_a_connection_counts_as_time_out_in_aiohttp(server: S
 
 
 async def test_aiohttp_reads_a_body_of_any_size(server: Server) -> None:
-    """R40, R33: so we read in pieces and count."""
+    """R40, R33: so we read in chunks and count."""
     async with aiohttp.ClientSession() as session, session.get(f"{server.origin}/large") as response:
         assert response.content_length is not None
         assert response.content_length < LARGE / 100

@@ -117,7 +117,7 @@ async def by_scope(call: Coroutine[Any, Any, object], number: int) -> int:
     return end()
 
 
-async def with_the_answer(call: Coroutine[Any, Any, object], number: int) -> int:
+async def with_the_response(call: Coroutine[Any, Any, object], number: int) -> int:
     """The call is cancelled in the same turn in which what it waits for comes, before it could be told so."""
 
     def on_step(step: int, awaited: Any) -> None:
@@ -145,7 +145,7 @@ WAYS: dict[str, Way] = {
     "cancel": by_cancel,
     "timeout": by_timeout,
     "anyio scope": by_scope,
-    "with the answer": with_the_answer,
+    "with the response": with_the_response,
 }
 
 

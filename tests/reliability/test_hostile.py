@@ -1,4 +1,4 @@
-"""Peers that mean harm: answers without end, redirects elsewhere, and accounts that share a process."""
+"""Peers that mean harm: responses without end, redirects elsewhere, and accounts that share a process."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from aiohttp import web
 from yarl import URL
 
 from smappee_async import (
+    ClientEvent,
     ConfigurationError,
     Credentials,
-    Event,
     Limits,
     ResponseTooLarge,
     RetryPolicy,
@@ -39,7 +39,7 @@ VIRTUAL_TIME = pytest.mark.parametrize(
     "anyio_backend", [("asyncio", {"loop_factory": VirtualTimeLoop})], ids=["virtual time"]
 )
 
-# --- answers without end --------------------------------------------------------------------------------------------------
+# --- responses without end --------------------------------------------------------------------------------------------------
 
 #: Large beside what the HTTP library itself has in hand, which no limit of ours changes: about 3 MiB.
 CAP = 8 * 2**20
@@ -57,7 +57,7 @@ class Known:
 
 @asynccontextmanager
 async def raw_server(
-    answer: Callable[[asyncio.StreamWriter], Awaitable[None]],
+    response: Callable[[asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[tuple[str, list[bytes]]]:
     """Answers whatever it is asked by hand; what it was sent, request by request."""
     heard: list[bytes] = []
@@ -69,7 +69,7 @@ async def raw_server(
         serving.add(task)
         try:
             heard.append(await reader.readuntil(b"\r\n\r\n"))
-            await answer(writer)
+            await response(writer)
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
@@ -116,7 +116,7 @@ async def endless_chunks(writer: asyncio.StreamWriter) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"),
+    ("response", "error"),
     [
         (endless_headers, TransportError),
         (one_endless_header, TransportError),
@@ -125,11 +125,11 @@ async def endless_chunks(writer: asyncio.StreamWriter) -> None:
         (endless_chunks, ResponseTooLarge),
     ],
 )
-async def test_an_answer_that_is_out_of_all_bounds_is_an_error_within_bounded_memory(
-    answer: Any, error: type[SmappeeError]
+async def test_a_response_that_is_out_of_all_bounds_is_an_error_within_bounded_memory(
+    response: Any, error: type[SmappeeError]
 ) -> None:
     """R33."""
-    async with raw_server(answer) as (base_url, _):
+    async with raw_server(response) as (base_url, _):
         settings: dict[str, Any] = {"retry": RetryPolicy.none(), "limits": Limits(max_body_bytes=CAP)}
         async with SmappeeClient(Known(), base_url=base_url, **settings) as client:
             tracemalloc.start()
@@ -286,9 +286,9 @@ class TwoAccounts:
     async def token(self, request: web.Request) -> web.Response:
         who = str((await request.post())["username"])
         self.seen.append((f"login of {who}", request.headers.get("Cookie")))
-        answer = web.json_response({"access_token": f"token-{who}", "refresh_token": f"r-{who}", "expires_in": 3600})
-        answer.set_cookie("SID", f"login-{who}")
-        return answer
+        response = web.json_response({"access_token": f"token-{who}", "refresh_token": f"r-{who}", "expires_in": 3600})
+        response.set_cookie("SID", f"login-{who}")
+        return response
 
     async def locations(self, request: web.Request) -> web.Response:
         who = request.headers["Authorization"].removeprefix("Bearer token-")
@@ -296,9 +296,9 @@ class TwoAccounts:
         if self.pause.get(who, 0):
             self.pause[who] -= 1
             return web.json_response({}, status=429, headers={"Retry-After": "30"})
-        answer = web.json_response({"serviceLocations": [{"serviceLocationId": 1, "name": f"of {who}"}]})
-        answer.set_cookie("SID", f"data-{who}")
-        return answer
+        response = web.json_response({"serviceLocations": [{"serviceLocationId": 1, "name": f"of {who}"}]})
+        response.set_cookie("SID", f"data-{who}")
+        return response
 
 
 @pytest.fixture
@@ -388,7 +388,7 @@ async def test_what_the_service_may_invent_is_still_delivered_and_told_once(sim:
         {"id": 3, "serialNumber": "X-1", "from": %d, "to": null, "status": "", "priority": "7"}
     ]""" % ((MARCH.start_ms,) * 3)
     sim.add_fault(Fault("raw", route="park_sessions", body=body))
-    events: list[Event] = []
+    events: list[ClientEvent] = []
     client = await connect(on_event=events.append)
     stream = client.sessions([1001], MARCH)
 
@@ -434,7 +434,7 @@ async def test_a_clock_that_is_wrong_by_an_hour_loses_no_session(
 async def test_a_wait_until_a_date_is_right_by_a_clock_that_is_wrong(
     sim: Simulator, connect: Connect, monkeypatch: pytest.MonkeyPatch, wrong_by_s: int
 ) -> None:
-    """R8: the date is taken relative to the answer's own."""
+    """R8: the date is taken relative to the response's own."""
     sent = datetime(2026, 3, 20, 12, tzinfo=UTC)
     monkeypatch.setattr("time.time", lambda: sent.timestamp() + wrong_by_s)
     client = await connect()

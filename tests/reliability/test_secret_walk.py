@@ -17,8 +17,8 @@ import attrs
 import pytest
 
 from smappee_async import (
+    ClientEvent,
     Credentials,
-    Event,
     FileTokenStore,
     Limits,
     MemoryTokenStore,
@@ -88,7 +88,7 @@ class Witness:
     caplog: pytest.LogCaptureFixture
     texts: list[str] = attrs.field(factory=list)
     errors: list[BaseException] = attrs.field(factory=list)
-    events: list[Event] = attrs.field(factory=list)
+    events: list[ClientEvent] = attrs.field(factory=list)
 
     def client(self, **settings: Any) -> SmappeeClient:
         settings.setdefault("retry", attrs.evolve(QUICK, attempts=2))
@@ -193,7 +193,7 @@ async def test_no_fault_of_the_service_makes_any_call_show_a_secret(witness: Wit
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 418, 429, 500, 502, 503, 504])
 @pytest.mark.parametrize("route", ["token", "servicelocations", "park_sessions"])
-async def test_an_answer_that_echoes_what_was_sent_is_not_repeated(witness: Witness, status: int, route: Any) -> None:
+async def test_a_response_that_echoes_what_was_sent_is_not_repeated(witness: Witness, status: int, route: Any) -> None:
     """R34."""
     fault = Fault("status", status=status, body=ECHO, route=route, headers={"X-Echo": ACCOUNT.password})
     witness.sim.add_fault(fault)
@@ -251,7 +251,7 @@ async def test_a_refresh_that_goes_wrong_shows_no_token(witness: Witness, kind: 
         b'"%b%b"',
     ],
 )
-async def test_a_token_answer_that_cannot_be_used_is_not_shown(witness: Witness, fields: bytes) -> None:
+async def test_a_token_response_that_cannot_be_used_is_not_shown(witness: Witness, fields: bytes) -> None:
     """R34."""
     body = fields % (b"marked-access-token", b"marked-refresh-token")
     witness.sim.add_fault(Fault("raw", route="token", body=body))
@@ -334,7 +334,7 @@ async def test_a_service_that_is_not_there_shows_no_secret(witness: Witness, wha
 async def test_a_hook_that_fails_shows_no_secret(witness: Witness) -> None:
     """R34: its exception is logged with its traceback."""
 
-    def hook(event: Event) -> None:
+    def hook(event: ClientEvent) -> None:
         raise LookupError(event.kind)
 
     client = SmappeeClient(credentials(), base_url=witness.sim.base_url, on_event=hook, retry=RetryPolicy.none())

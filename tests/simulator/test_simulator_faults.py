@@ -26,8 +26,8 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
     return request.param
 
 
-async def raw_answer(sim: Simulator, access_token: str) -> bytes:
-    """All the bytes of one answer, until the connection ends or resets."""
+async def raw_response(sim: Simulator, access_token: str) -> bytes:
+    """All the bytes of one response, until the connection ends or resets."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(sim.origin.rpartition(":")[2]))
     request = (
         f"GET /dev/v3/chargingparks/{PARK}/sessions?range=0 HTTP/1.1\r\nHost: x\r\n"
@@ -36,14 +36,14 @@ async def raw_answer(sim: Simulator, access_token: str) -> bytes:
     writer.write(request.encode())
     received = b""
     try:
-        while piece := await asyncio.wait_for(reader.read(65_536), 5):
-            received += piece
+        while chunk := await asyncio.wait_for(reader.read(65_536), 5):
+            received += chunk
     finally:
         writer.close()
     return received
 
 
-# Another answer than the right one
+# Another response than the right one
 
 
 async def test_a_status_comes_with_its_retry_after_verbatim(serve: Serve) -> None:
@@ -92,7 +92,7 @@ async def test_a_redirect_points_where_it_is_told(serve: Serve, status: int) -> 
     assert (reply.status, reply.headers["Location"]) == (status, "http://elsewhere.invalid/")
 
 
-async def test_a_raw_answer_is_verbatim(serve: Serve) -> None:
+async def test_a_raw_response_is_verbatim(serve: Serve) -> None:
     caller = await serve()
     caller.sim.add_fault(Fault("raw", status=299, body=b"\xff\x00", headers={"Content-Type": "x/y", "X-A": "b"}))
     reply = await caller.ask()
@@ -100,14 +100,14 @@ async def test_a_raw_answer_is_verbatim(serve: Serve) -> None:
     assert (reply.headers["Content-Type"], reply.headers["X-A"]) == ("x/y", "b")
 
 
-async def test_an_odd_token_answer_strikes_the_token_call_alone(serve: Serve) -> None:
+async def test_an_odd_token_response_strikes_the_token_call_alone(serve: Serve) -> None:
     caller = await serve()
     caller.sim.add_fault(Fault("token_odd", body=b'{"access_token":"","expires_in":NaN}'))
     assert (await caller.form(grant_type="password")).body == b'{"access_token":"","expires_in":NaN}'
     assert (await caller.ask()).status == 200
 
 
-# The right answer, damaged or late
+# The right response, damaged or late
 
 
 async def test_truncated_json_is_good_http(serve: Serve) -> None:
@@ -133,21 +133,21 @@ async def test_a_body_that_breaks_off_is_noticed(serve: Serve, kind: FaultKind) 
 async def test_truncated_body_claims_more_than_it_sends(serve: Serve) -> None:
     caller = await serve()
     caller.sim.add_fault(Fault("truncated_body"))
-    head, _, body = (await raw_answer(caller.sim, caller.access_token)).partition(b"\r\n\r\n")
+    head, _, body = (await raw_response(caller.sim, caller.access_token)).partition(b"\r\n\r\n")
     assert int(head.partition(b"Content-Length: ")[2]) > len(body) > 0
 
 
 async def test_wrong_content_length_claims_less_than_it_sends(serve: Serve) -> None:
     caller = await serve()
     caller.sim.add_fault(Fault("wrong_content_length"))
-    head, _, body = (await raw_answer(caller.sim, caller.access_token)).partition(b"\r\n\r\n")
+    head, _, body = (await raw_response(caller.sim, caller.access_token)).partition(b"\r\n\r\n")
     assert int(head.partition(b"Content-Length: ")[2]) < len(body)
 
 
 async def test_chunked_cut_ends_without_the_last_chunk(serve: Serve) -> None:
     caller = await serve()
     caller.sim.add_fault(Fault("chunked_cut"))
-    received = await raw_answer(caller.sim, caller.access_token)
+    received = await raw_response(caller.sim, caller.access_token)
     assert b"Transfer-Encoding: chunked" in received
     assert not received.endswith(b"0\r\n\r\n")
 
@@ -157,13 +157,13 @@ async def test_a_reset_is_a_reset(serve: Serve, kind: FaultKind) -> None:
     caller = await serve()
     caller.sim.add_fault(Fault(kind))
     with pytest.raises(ConnectionResetError):
-        await raw_answer(caller.sim, caller.access_token)
+        await raw_response(caller.sim, caller.access_token)
 
 
 async def test_a_closed_connection_ends_without_a_byte(serve: Serve) -> None:
     caller = await serve()
     caller.sim.add_fault(Fault("close_before_headers"))
-    assert await raw_answer(caller.sim, caller.access_token) == b""
+    assert await raw_response(caller.sim, caller.access_token) == b""
     assert caller.sim.requests[-1].status == 0
 
 
@@ -179,7 +179,7 @@ async def test_a_drip_is_slow_and_complete(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("kind", ["stall_before_headers", "stall_after_headers"])
-async def test_a_stall_with_an_end_is_followed_by_the_answer(serve: Serve, kind: FaultKind) -> None:
+async def test_a_stall_with_an_end_is_followed_by_the_response(serve: Serve, kind: FaultKind) -> None:
     caller = await serve(faults=[Fault(kind, delay_s=0.02, route="park_sessions")])
     assert await caller.ids() == [3, 2, 1]
 
@@ -196,7 +196,7 @@ async def test_a_stall_without_end_ends_when_the_client_goes(serve: Serve, kind:
     assert caller.sim.open_connections == 0
 
 
-async def test_a_lost_token_answer_has_rotated_all_the_same(serve: Serve) -> None:
+async def test_a_lost_token_response_has_rotated_all_the_same(serve: Serve) -> None:
     caller = await serve()
     caller.sim.add_fault(Fault("token_lost", times=1))
     with pytest.raises(aiohttp.ClientError):
@@ -214,7 +214,7 @@ async def test_a_token_call_that_is_reset_before_its_headers_has_not_rotated(ser
     assert (await caller.refresh()).status == 200
 
 
-async def test_a_cookie_comes_with_a_good_answer(serve: Serve) -> None:
+async def test_a_cookie_comes_with_a_good_response(serve: Serve) -> None:
     caller = await serve()
     caller.sim.add_fault(Fault("set_cookie"))
     reply = await caller.ask()

@@ -26,8 +26,8 @@ from smappee_async.simulator import (
     Simulator,
     World,
 )
-from smappee_async.simulator.answers import SessionAnswers
 from smappee_async.simulator.cache import BytesCache
+from smappee_async.simulator.responses import SessionResponses
 from smappee_async.simulator.routing import SessionQuery
 
 from .calling import DAY_MS, LOOPS, NOON_MS, NOW_MS, PARK, Caller, Serve, few, one_open
@@ -43,7 +43,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
 PACKAGE = Path(smappee_async.simulator.__file__).parent
 
 
-# Life
+# TokenLifetime
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.com", ""])
@@ -79,7 +79,7 @@ async def test_a_port_that_is_taken_is_an_error_and_leaves_nothing_behind() -> N
             await taken.start()
 
 
-async def test_leaving_cancels_stalled_answers_at_once_and_leaves_no_task_behind() -> None:
+async def test_leaving_cancels_stalled_responses_at_once_and_leaves_no_task_behind() -> None:
     before = asyncio.all_tasks()
     async with aiohttp.ClientSession() as http:
         async with Simulator(World.of([few()])) as sim:
@@ -131,7 +131,7 @@ async def test_latency_is_waited_for(serve: Serve) -> None:
     assert time.monotonic() - began_s >= 0.045
 
 
-async def test_a_client_that_leaves_in_the_middle_of_an_answer_is_no_error(
+async def test_a_client_that_leaves_in_the_middle_of_a_response_is_no_error(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     caller = await serve(faults=[Fault("endless_body", route="park_sessions")])
@@ -196,13 +196,13 @@ async def test_simultaneous_requests_are_counted(serve: Serve) -> None:
 # Answers that are kept
 
 
-async def test_an_answer_is_kept_for_its_query_and_its_moment() -> None:
-    answers = SessionAnswers(World.of([few()]), Assumptions(), cache_bytes=1 << 20)
+async def test_a_response_is_kept_for_its_query_and_its_moment() -> None:
+    responses = SessionResponses(World.of([few()]), Assumptions(), cache_bytes=1 << 20)
     query = SessionQuery(PARK, None, 0, None, False)
-    assert answers.ready(query, NOW_MS) is None
-    body = await answers.body(query, NOW_MS)
-    assert answers.ready(query, NOW_MS) == body
-    assert answers.ready(query, NOW_MS + 1) is None
+    assert responses.ready(query, NOW_MS) is None
+    body = await responses.body(query, NOW_MS)
+    assert responses.ready(query, NOW_MS) == body
+    assert responses.ready(query, NOW_MS + 1) is None
 
 
 def test_kept_bytes_are_bounded_and_the_least_recently_used_go_first() -> None:
@@ -222,24 +222,24 @@ def test_what_would_fill_a_quarter_of_the_room_is_not_kept() -> None:
     assert cache.get("large") is None
 
 
-async def test_a_kept_answer_is_the_same_bytes_again(serve: Serve) -> None:
+async def test_a_kept_response_is_the_same_bytes_again(serve: Serve) -> None:
     caller = await serve(Park.hub(PARK))
     query = f"range={NOW_MS - 40 * DAY_MS},{NOW_MS}"
     assert (await caller.ask(query)).body == (await caller.ask(query)).body
 
 
-async def test_a_simulator_without_room_for_answers_serves_the_same(serve: Serve) -> None:
+async def test_a_simulator_without_room_for_responses_serves_the_same(serve: Serve) -> None:
     query = f"range={NOW_MS - 40 * DAY_MS + 1},{NOW_MS}"
     bodies = [(await (await serve(Park.hub(PARK), cache_bytes=size)).ask(query)).body for size in (0, 1 << 20, 1 << 28)]
     assert bodies[0] == bodies[1] == bodies[2]
 
 
 @pytest.mark.parametrize(("park", "days"), [(Park.hub(PARK, sessions_per_day=3000), 4), (Park.office(PARK), 400)])
-async def test_a_large_cold_answer_leaves_the_loop_to_others(serve: Serve, park: Park, days: int) -> None:
+async def test_a_large_cold_response_leaves_the_loop_to_others(serve: Serve, park: Park, days: int) -> None:
     caller = await serve(park)
-    answer = asyncio.ensure_future(caller.ask(f"range={NOW_MS - days * DAY_MS},{NOW_MS}"))
+    response = asyncio.ensure_future(caller.ask(f"range={NOW_MS - days * DAY_MS},{NOW_MS}"))
     turns = 0
-    while not answer.done():
+    while not response.done():
         await asyncio.sleep(0)
         turns += 1
     assert turns > 30

@@ -257,17 +257,17 @@ async def test_a_running_clock_moves_with_the_loop(serve: Serve) -> None:
     assert caller.sim.clock.now_ms > before_ms >= NOW_MS
 
 
-# Order, caps, empty answers
+# Order, caps, empty responses
 
 
-async def test_answers_come_in_the_assumed_order(serve: Serve) -> None:
+async def test_responses_come_in_the_assumed_order(serve: Serve) -> None:
     newest = await (await serve(few(5))).ids()
     oldest = await (await serve(few(5), assumptions=Assumptions(order="oldest_first"))).ids()
     assert newest == [5, 4, 3, 2, 1]
     assert oldest == [1, 2, 3, 4, 5]
 
 
-async def test_a_shuffled_answer_is_always_the_same_disorder(serve: Serve) -> None:
+async def test_a_shuffled_response_is_always_the_same_disorder(serve: Serve) -> None:
     caller = await serve(few(40), assumptions=Assumptions(order="shuffled"))
     ids = await caller.ids()
     assert sorted(ids) == list(range(1, 41))
@@ -277,12 +277,12 @@ async def test_a_shuffled_answer_is_always_the_same_disorder(serve: Serve) -> No
 
 @pytest.mark.parametrize(("order", "ids"), [("newest_first", [5, 4]), ("oldest_first", [1, 2])])
 async def test_a_result_cap_keeps_the_first_of_the_order_served(serve: Serve, order: str, ids: list[int]) -> None:
-    assumptions = Assumptions(result_cap=2, order=order)  # type: ignore[arg-type]
+    assumptions = Assumptions(session_limit=2, order=order)  # type: ignore[arg-type]
     assert await (await serve(few(5), assumptions=assumptions)).ids() == ids
 
 
 async def test_a_result_cap_holds_for_a_computed_park(serve: Serve) -> None:
-    caller = await serve(WORLD, assumptions=Assumptions(result_cap=100))
+    caller = await serve(WORLD, assumptions=Assumptions(session_limit=100))
     everything = sorted(one.start_ms for one in caller.sim.ledger.sessions(1003, NOW_MS - 60 * DAY_MS))
     served = await caller.sessions(f"range={NOW_MS - 60 * DAY_MS}", park=1003)
     assert [record["from"] for record in served] == everything[:-101:-1]
@@ -292,7 +292,7 @@ async def test_a_result_cap_holds_for_a_computed_park(serve: Serve) -> None:
     ("form", "status", "body"), [("array", 200, b"[]"), ("no_content", 204, b""), ("empty_body", 200, b"")]
 )
 async def test_nothing_is_said_in_the_assumed_way(serve: Serve, form: str, status: int, body: bytes) -> None:
-    caller = await serve(few(), assumptions=Assumptions(empty_answer=form))  # type: ignore[arg-type]
+    caller = await serve(few(), assumptions=Assumptions(empty_response=form))  # type: ignore[arg-type]
     reply = await caller.ask("range=0,1")
     assert (reply.status, reply.body) == (status, body)
 

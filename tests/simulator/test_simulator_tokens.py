@@ -22,7 +22,7 @@ async def test_a_login_gives_a_pair_of_tokens_and_their_life(serve: Serve) -> No
     assert uuid.UUID(reply.json["access_token"]) != uuid.UUID(reply.json["refresh_token"])
 
 
-async def test_a_token_answer_must_not_be_stored_and_says_its_charset(serve: Serve) -> None:
+async def test_a_token_response_must_not_be_stored_and_says_its_charset(serve: Serve) -> None:
     reply = await (await serve()).log_in()
     assert reply.headers["Cache-Control"] == "no-store"
     assert reply.headers["Content-Type"] == "application/json;charset=UTF-8"

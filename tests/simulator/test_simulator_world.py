@@ -180,7 +180,7 @@ def test_two_fixed_sessions_of_a_park_cannot_have_the_same_id() -> None:
         Park.fixed(1, [SimulatedSession(1, 0, 1), SimulatedSession(1, 2, 3)])
 
 
-def test_many_fixed_sessions_are_found_across_pieces() -> None:
+def test_many_fixed_sessions_are_found_across_chunks() -> None:
     sessions = [SimulatedSession(n + 1, n // 3, n // 3 + 1) for n in range(5_000)]
     world = World.of([Park.fixed(1, sessions)])
     assert list(world.sessions(1, 0, 10_000)) == sessions

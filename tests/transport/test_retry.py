@@ -17,7 +17,7 @@ from smappee_async.errors import (
     error_class,
 )
 from smappee_async.limits import RetryPolicy
-from smappee_async.transport.retry import Again, RetryBudget, is_passing, is_throttling, next_attempt
+from smappee_async.transport.retry import RetryBudget, RetryDecision, is_throttling, is_transient, next_attempt
 
 PATIENT = RetryPolicy(attempts=10_000)
 RESET = TransportError("the connection was lost")
@@ -28,8 +28,8 @@ def status(code: int, retry_after_s: float | None = None) -> ApiError:
     return error_class(code)("no", facts=CallFacts(status=code), retry_after_s=retry_after_s)
 
 
-def again(error: RequestError, attempts: int = 1, policy: RetryPolicy = PATIENT, chance: float = 0.5) -> Again:
-    found = next_attempt(error, attempts, policy, chance)
+def again(error: RequestError, attempts: int = 1, policy: RetryPolicy = PATIENT, jitter: float = 0.5) -> RetryDecision:
+    found = next_attempt(error, attempts, policy, jitter)
     assert found is not None
     return found
 
@@ -44,12 +44,12 @@ def again(error: RequestError, attempts: int = 1, policy: RetryPolicy = PATIENT,
         TransportError("no name", sent=False),
         TransportError("too slow", timed_out=True),
         *[status(code) for code in (408, 429, 500, 502, 503, 504)],
-        ResponseDecodeError("the answer is empty"),
+        ResponseDecodeError("the response is empty"),
     ],
     ids=str,
 )
 def test_a_fault_that_may_pass_is_tried_again(error: RequestError) -> None:
-    assert is_passing(error)
+    assert is_transient(error)
     assert next_attempt(error, 1, PATIENT, 0.5) is not None
 
 
@@ -64,7 +64,7 @@ def test_a_fault_that_may_pass_is_tried_again(error: RequestError) -> None:
     ids=str,
 )
 def test_a_fault_that_stays_is_not(error: RequestError) -> None:
-    assert not is_passing(error)
+    assert not is_transient(error)
     assert next_attempt(error, 1, PATIENT, 0.5) is None
 
 
@@ -81,8 +81,8 @@ def test_429_and_503_speak_of_load(error: RequestError, *, throttling: bool) -> 
 
 
 @given(st.integers(1, 20), st.integers(1, 30), chances)
-def test_a_call_is_sent_as_often_as_the_policy_allows(allowed: int, attempts: int, chance: float) -> None:
-    found = next_attempt(RESET, attempts, RetryPolicy(attempts=allowed), chance)
+def test_a_call_is_sent_as_often_as_the_policy_allows(allowed: int, attempts: int, jitter: float) -> None:
+    found = next_attempt(RESET, attempts, RetryPolicy(attempts=allowed), jitter)
     assert (found is not None) is (attempts < allowed)
 
 
@@ -111,22 +111,22 @@ def test_no_retrying_means_none() -> None:
     ids=str,
 )
 def test_the_window_doubles_up_to_the_cap(error: RequestError, attempts: int, longest_s: float) -> None:
-    assert again(error, attempts, chance=0.0).wait_s == 0.0
-    assert again(error, attempts, chance=0.5).wait_s == pytest.approx(longest_s / 2)
-    assert again(error, attempts, chance=1.0).wait_s == pytest.approx(longest_s)
+    assert again(error, attempts, jitter=0.0).wait_s == 0.0
+    assert again(error, attempts, jitter=0.5).wait_s == pytest.approx(longest_s / 2)
+    assert again(error, attempts, jitter=1.0).wait_s == pytest.approx(longest_s)
 
 
 @given(st.sampled_from([RESET, status(500), status(429), status(503)]), st.integers(1, 9_999), chances)
-def test_no_random_wait_is_longer_than_the_cap(error: RequestError, attempts: int, chance: float) -> None:
-    assert 0 <= again(error, attempts, chance=chance).wait_s <= PATIENT.max_delay_s
+def test_no_random_wait_is_longer_than_the_cap(error: RequestError, attempts: int, jitter: float) -> None:
+    assert 0 <= again(error, attempts, jitter=jitter).wait_s <= PATIENT.max_delay_s
 
 
 @given(st.sampled_from([429, 500, 503]), st.floats(0.1, 120), st.integers(1, 20), chances)
 @example(429, 120.0, 1, 0.9)
 def test_the_servers_wait_is_kept_with_a_little_jitter_and_never_beyond_its_cap(
-    code: int, asked_s: float, attempts: int, chance: float
+    code: int, asked_s: float, attempts: int, jitter: float
 ) -> None:
-    wait_s = again(status(code, asked_s), attempts, chance=chance).wait_s
+    wait_s = again(status(code, asked_s), attempts, jitter=jitter).wait_s
     assert asked_s <= wait_s <= PATIENT.max_retry_after_s
     assert wait_s <= max(PATIENT.max_delay_s, asked_s * 1.1)
 
@@ -146,7 +146,7 @@ def test_a_wait_beyond_the_cap_is_for_the_caller_to_decide(code: int, asked_s: f
         (RESET, False, RETRY_COST),
         (status(500), False, RETRY_COST),
         (status(500, 5.0), False, RETRY_COST),
-        (ResponseDecodeError("the answer is empty"), False, RETRY_COST),
+        (ResponseDecodeError("the response is empty"), False, RETRY_COST),
         (status(503), False, THROTTLED_RETRY_COST),
         (status(503, 5.0), True, 0),
         (status(429), True, THROTTLED_RETRY_COST),

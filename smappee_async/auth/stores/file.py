@@ -56,7 +56,7 @@ class FileTokenStore:
     async def lock(self) -> AsyncIterator[EndlessLease]:
         """Wait for the lock; it ends with the process that holds it, however that ends."""
         async with self._turn:
-            hold = _Hold(self._lock_path)
+            hold = _FileLockAttempt(self._lock_path)
             try:
                 # Polled: a thread that waits in the system could not be told to give up.
                 while not await self._in_thread("cannot be locked", hold.take):  # noqa: ASYNC110
@@ -179,7 +179,7 @@ def _decode(data: bytes) -> StoredToken | None:
         return None
 
 
-class _Hold:
+class _FileLockAttempt:
     """One taking of the lock file, by one waiter. Its methods run in threads, in any order."""
 
     def __init__(self, path: Path) -> None:

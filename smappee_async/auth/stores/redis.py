@@ -27,7 +27,7 @@ ResultT = TypeVar("ResultT")
 _REDIS_TIMEOUT_S: Final = 5.0
 
 # Each script asks first whether it has run before with the same arguments: a client that lost the connection before the
-# answer came may send it again, and must be told the same.
+# response came may send it again, and must be told the same.
 
 #: KEYS lock. ARGV holder, lease in ms.
 _TAKE: Final = """
@@ -234,7 +234,7 @@ def _eval(connection: Redis, script: str, key: str, *arguments: str) -> Coroutin
 
 
 def _text(value: object) -> str:
-    """A client may or may not decode its answers."""
+    """A client may or may not decode its responses."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 

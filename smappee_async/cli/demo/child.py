@@ -108,17 +108,17 @@ class SimulatorProcess:
 
     def truth(self, park: int, time_range: TimeRange) -> tuple[int, str]:
         """How many completed sessions there are of a park, and the digest of their records."""
-        answer = self._ask("ledger", park=park, start=time_range.start_ms, end=time_range.end_ms)
-        return answer["count"], answer["digest"]
+        response = self._ask("ledger", park=park, start=time_range.start_ms, end=time_range.end_ms)
+        return response["count"], response["digest"]
 
     def true_ids(self, park: int, time_range: TimeRange) -> list[int]:
         """The ids of those sessions."""
-        answer = self._ask("ledger", park=park, start=time_range.start_ms, end=time_range.end_ms, full=1)
-        return [record["id"] for record in answer["sessions"]]
+        response = self._ask("ledger", park=park, start=time_range.start_ms, end=time_range.end_ms, full=1)
+        return [record["id"] for record in response["sessions"]]
 
     def _ask(self, route: str, *, body: object = None, **query: object) -> Any:
         url = f"{self._admin_url}/{route}?{urlencode(query)}"
         data = None if body is None else json.dumps(body).encode()
         request = Request(url, data=data)  # noqa: S310 - an address that our own child gave
-        with self._opener.open(request, timeout=_ADMIN_TIMEOUT_S) as answer:
-            return json.load(answer)
+        with self._opener.open(request, timeout=_ADMIN_TIMEOUT_S) as response:
+            return json.load(response)

@@ -33,8 +33,8 @@ _KINDS: Final[Sequence[Fault]] = (
 _MOST_PER_PARK: Final = 3
 
 TITLE: Final = (
-    "429 and 503 with Retry-After, resets, cut and truncated answers, maintenance pages, a revoked token, "
-    "slow answers, records that come twice"
+    "429 and 503 with Retry-After, resets, cut and truncated responses, maintenance pages, a revoked token, "
+    "slow responses, records that come twice"
 )
 
 

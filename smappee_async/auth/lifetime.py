@@ -10,7 +10,7 @@ from smappee_async import defaults
 
 
 @attrs.frozen
-class Reading:
+class ClockTimes:
     """Both clocks at one moment, in seconds."""
 
     wall: float
@@ -28,23 +28,23 @@ class Clocks:
     wall: Callable[[], float]
     monotonic: Callable[[], float]
 
-    def reading(self) -> Reading:
+    def now(self) -> ClockTimes:
         """Both at once."""
-        return Reading(self.wall(), self.monotonic())
+        return ClockTimes(self.wall(), self.monotonic())
 
 
 @attrs.frozen
-class Life:
+class TokenLifetime:
     """How long a token is good, by both clocks; the one that says less is believed.
 
     After a jump or a sleep that costs one renewal too many, or one call that is refused and repeated, and never more.
     """
 
-    ends: Reading
+    ends: ClockTimes
     margin_s: float
 
     @classmethod
-    def of(cls, life_s: float, since: Reading, jitter: float) -> Life:
+    def of(cls, life_s: float, since: ClockTimes, jitter: float) -> TokenLifetime:
         """A life of so many seconds.
 
         :param since: when it began.
@@ -52,12 +52,12 @@ class Life:
         """
         share_s = life_s * defaults.REFRESH_MARGIN_SHARE
         margin_s = min(defaults.REFRESH_MARGIN_S, share_s) + jitter * min(defaults.REFRESH_JITTER_S, share_s)
-        return cls(Reading(since.wall + life_s, since.monotonic + life_s), margin_s)
+        return cls(ClockTimes(since.wall + life_s, since.monotonic + life_s), margin_s)
 
-    def left_s(self, now: Reading) -> float:
+    def left_s(self, now: ClockTimes) -> float:
         """Seconds left."""
         return min(self.ends.wall - now.wall, self.ends.monotonic - now.monotonic)
 
-    def is_fresh(self, now: Reading) -> bool:
+    def is_fresh(self, now: ClockTimes) -> bool:
         """It serves, and need not be renewed yet."""
         return self.left_s(now) > self.margin_s

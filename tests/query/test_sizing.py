@@ -1,4 +1,4 @@
-"""How much to ask for next: towards answers of one size, with few requests where little is."""
+"""How much to ask for next: towards responses of one size, with few requests where little is."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smappee_async.query.pace import Pace
+from smappee_async.query.sizing import ChunkSizer
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 YEARS = 5 * 365 * DAY
 TARGET = 2_000
 
 
-def answers(starts: list[int], length_ms: int, target: int = TARGET) -> list[int]:
-    """Sizes of the answers when a park with these session starts is read from end to end."""
-    pace, at_ms, sizes = Pace(target), 0, []
+def responses(starts: list[int], length_ms: int, target: int = TARGET) -> list[int]:
+    """Sizes of the responses when a park with these session starts is read from end to end."""
+    sizer, at_ms, sizes = ChunkSizer(target), 0, []
     while at_ms < length_ms:
-        span_ms = pace.span_ms(length_ms - at_ms)
+        span_ms = sizer.span_ms(length_ms - at_ms)
         size = bisect_left(starts, at_ms + span_ms) - bisect_left(starts, at_ms)
-        pace.learn(size, span_ms, 0.1)
+        sizer.learn(size, span_ms, 0.1)
         sizes.append(size)
         at_ms += span_ms
     assert at_ms == length_ms
@@ -38,19 +38,19 @@ def starts_of(per_day: float, days: int, seed: int = 1) -> list[int]:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_five_years_of_a_home_charger_take_four_requests_at_most(seed: int) -> None:
-    assert len(answers(starts_of(1, 5 * 365, seed), YEARS)) <= 4
+    assert len(responses(starts_of(1, 5 * 365, seed), YEARS)) <= 4
 
 
 @pytest.mark.parametrize(("per_day", "days"), [(30, 1825), (5_000, 60), (20_000, 10)])
 def test_a_dense_park_takes_little_more_than_the_fewest_requests(per_day: int, days: int) -> None:
     starts = starts_of(per_day, days)
 
-    assert len(answers(starts, days * DAY)) <= 1.25 * -(-len(starts) // TARGET)
+    assert len(responses(starts, days * DAY)) <= 1.25 * -(-len(starts) // TARGET)
 
 
 @pytest.mark.parametrize(("per_day", "days"), [(1, 1825), (30, 1825), (5_000, 60)])
-def test_no_answer_is_twice_as_large_as_aimed_at(per_day: int, days: int) -> None:
-    assert max(answers(starts_of(per_day, days), days * DAY)) <= 2 * TARGET
+def test_no_response_is_twice_as_large_as_aimed_at(per_day: int, days: int) -> None:
+    assert max(responses(starts_of(per_day, days), days * DAY)) <= 2 * TARGET
 
 
 def by_day_and_week(per_day: float, days: int) -> list[int]:
@@ -67,105 +67,105 @@ def by_day_and_week(per_day: float, days: int) -> list[int]:
 @pytest.mark.parametrize("per_day", [2_000, 5_000, 20_000])
 def test_the_first_busy_morning_after_a_weekend_is_no_surprise(per_day: int) -> None:
     starts = by_day_and_week(per_day, 70)
-    _first_look, *sizes = answers(starts, 70 * DAY)
+    _first_look, *sizes = responses(starts, 70 * DAY)
     assert max(sizes) <= 2 * TARGET
     assert len(sizes) <= 2 * len(starts) / TARGET
 
 
 def test_a_month_is_asked_for_at_once() -> None:
-    assert Pace(TARGET).span_ms(31 * DAY) == 31 * DAY
+    assert ChunkSizer(TARGET).span_ms(31 * DAY) == 31 * DAY
 
 
 def test_a_long_question_begins_with_a_first_look() -> None:
-    assert Pace(TARGET).span_ms(YEARS) == 8 * HOUR
+    assert ChunkSizer(TARGET).span_ms(YEARS) == 8 * HOUR
 
 
 def test_nothing_seen_yet_is_no_reason_to_ask_for_everything() -> None:
-    pace = Pace(TARGET)
-    pace.learn(0, 8 * HOUR, 0.1)
+    sizer = ChunkSizer(TARGET)
+    sizer.learn(0, 8 * HOUR, 0.1)
 
-    assert pace.span_ms(YEARS) < YEARS / 2
+    assert sizer.span_ms(YEARS) < YEARS / 2
 
 
-def test_a_density_is_known_after_a_quarter_of_a_full_answer() -> None:
-    pace = Pace(TARGET)
+def test_a_density_is_known_after_a_quarter_of_a_full_response() -> None:
+    sizer = ChunkSizer(TARGET)
 
-    pace.learn(499, DAY, 0.1)
-    before = pace.is_known
-    pace.learn(1, DAY, 0.1)
+    sizer.learn(499, DAY, 0.1)
+    before = sizer.is_known
+    sizer.learn(1, DAY, 0.1)
 
-    assert (before, pace.is_known) == (False, True)
+    assert (before, sizer.is_known) == (False, True)
 
 
 def test_a_park_that_grows_denser_is_asked_for_less() -> None:
-    pace = Pace(TARGET)
-    pace.learn(2_000, 20 * DAY, 0.1)
-    before = pace.span_ms(YEARS)
+    sizer = ChunkSizer(TARGET)
+    sizer.learn(2_000, 20 * DAY, 0.1)
+    before = sizer.span_ms(YEARS)
 
-    pace.learn(20_000, 20 * DAY, 0.1)
+    sizer.learn(20_000, 20 * DAY, 0.1)
 
-    assert pace.span_ms(YEARS) < before / 3
+    assert sizer.span_ms(YEARS) < before / 3
 
 
 def test_what_was_too_much_is_asked_for_in_half_the_length_at_most() -> None:
-    pace = Pace(None)
+    sizer = ChunkSizer(None)
 
-    pace.too_much(10 * DAY)
+    sizer.too_much(10 * DAY)
 
-    assert pace.span_ms(10 * DAY) <= 5 * DAY
-
-
-def test_a_large_answer_that_was_slow_is_asked_for_in_half_the_length() -> None:
-    pace = Pace(TARGET)
-
-    pace.learn(2_000, 20 * DAY, 30.0)
-
-    assert pace.span_ms(YEARS) <= 10 * DAY
+    assert sizer.span_ms(10 * DAY) <= 5 * DAY
 
 
-def test_a_small_answer_that_was_slow_is_not_slow_for_its_length() -> None:
-    pace = Pace(TARGET)
+def test_a_large_response_that_was_slow_is_asked_for_in_half_the_length() -> None:
+    sizer = ChunkSizer(TARGET)
 
-    pace.learn(10, 100 * DAY, 30.0)
+    sizer.learn(2_000, 20 * DAY, 30.0)
 
-    assert pace.span_ms(YEARS) > 100 * DAY
+    assert sizer.span_ms(YEARS) <= 10 * DAY
+
+
+def test_a_small_response_that_was_slow_is_not_slow_for_its_length() -> None:
+    sizer = ChunkSizer(TARGET)
+
+    sizer.learn(10, 100 * DAY, 30.0)
+
+    assert sizer.span_ms(YEARS) > 100 * DAY
 
 
 def test_a_length_that_was_too_much_once_is_tried_again_after_shorter_ones_were_read() -> None:
-    pace = Pace(TARGET)
-    pace.learn(2_000, 20 * DAY, 0.1)
-    pace.too_much(20 * DAY)
+    sizer = ChunkSizer(TARGET)
+    sizer.learn(2_000, 20 * DAY, 0.1)
+    sizer.too_much(20 * DAY)
 
-    pace.learn(1_000, 10 * DAY, 0.1)
+    sizer.learn(1_000, 10 * DAY, 0.1)
 
-    assert pace.span_ms(YEARS) > 10 * DAY
+    assert sizer.span_ms(YEARS) > 10 * DAY
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_faults_that_pass_do_not_leave_it_asking_for_less_and_less(seed: int) -> None:
-    chance, pace, left_ms, requests = random.Random(seed), Pace(250), 365 * DAY, 0
+    chance, sizer, left_ms, requests = random.Random(seed), ChunkSizer(250), 365 * DAY, 0
     while left_ms:
-        span_ms = pace.span_ms(left_ms)
+        span_ms = sizer.span_ms(left_ms)
         requests += 1
         if chance.random() < 0.2 and span_ms > 2 * MINUTE:
-            pace.too_much(span_ms)
+            sizer.too_much(span_ms)
         else:
-            pace.learn(300 * span_ms // DAY, span_ms, 0.1)
+            sizer.learn(300 * span_ms // DAY, span_ms, 0.1)
             left_ms -= span_ms
     assert requests <= 2 * 365 * 300 / 250
 
 
 def test_an_open_end_that_begins_after_what_is_thought_to_be_now_can_be_read() -> None:
-    pace = Pace(TARGET)
-    pace.learn(2 * TARGET, 0, 0.1)
-    assert pace.span_ms(YEARS) > 0
+    sizer = ChunkSizer(TARGET)
+    sizer.learn(2 * TARGET, 0, 0.1)
+    assert sizer.span_ms(YEARS) > 0
 
 
-def test_a_short_rest_is_asked_for_with_the_piece_before_it() -> None:
-    pace = Pace(TARGET)
-    pace.learn(2_000, 20 * DAY, 0.1)
+def test_a_short_rest_is_asked_for_with_the_chunk_before_it() -> None:
+    sizer = ChunkSizer(TARGET)
+    sizer.learn(2_000, 20 * DAY, 0.1)
 
-    assert pace.span_ms(24 * DAY) == 24 * DAY
+    assert sizer.span_ms(24 * DAY) == 24 * DAY
 
 
 @given(
@@ -176,10 +176,10 @@ def test_a_short_rest_is_asked_for_with_the_piece_before_it() -> None:
 def test_there_is_always_something_to_ask_for_and_never_more_than_is_left(
     seen: list[tuple[int, int, float]], left_ms: int, target: int | None
 ) -> None:
-    pace = Pace(target)
+    sizer = ChunkSizer(target)
     for sessions, span_ms, elapsed_s in seen:
-        pace.learn(sessions, span_ms, elapsed_s)
+        sizer.learn(sessions, span_ms, elapsed_s)
         if sessions % 7 == 0:
-            pace.too_much(span_ms)
+            sizer.too_much(span_ms)
 
-    assert 1 <= pace.span_ms(left_ms) <= left_ms
+    assert 1 <= sizer.span_ms(left_ms) <= left_ms

@@ -22,7 +22,7 @@ ItemT = TypeVar("ItemT")
 
 
 @attrs.frozen(kw_only=True)
-class Question:
+class SessionQuery:
     """Sessions of which targets, when, in which state, and how to go about it. See :meth:`SmappeeClient.sessions`.
 
     :raises ConfigurationError: it cannot be asked.
@@ -74,6 +74,6 @@ def _several(values: Iterable[ItemT], what: str) -> list[ItemT]:
     except TypeError:
         raise ConfigurationError(f"give one {what} or several, not {type(values).__name__}") from None
     if not listed:
-        # An empty list is far more often a mistake upstream than a question.
+        # An empty list is far more often a mistake upstream than a query.
         raise ConfigurationError(f"no {what} was given")
     return listed

@@ -1,7 +1,7 @@
-"""The answer to a question for sessions: chosen, ordered and encoded, a slice at a time.
+"""The response to a question for sessions: chosen, ordered and encoded, a slice at a time.
 
-What has been encoded once is kept: whole answers, and the JSON of park-days that can no longer change. A large cold
-answer gives the event loop back between slices, for the client that is measured may live in the same loop.
+What has been encoded once is kept: whole responses, and the JSON of park-days that can no longer change. A large cold
+response gives the event loop back between slices, for the client that is measured may live in the same loop.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SLICE: Final = 250
 """Sessions computed or encoded at a stretch: a few milliseconds."""
 
 
-class SessionAnswers:
+class SessionResponses:
     """Answers for one world under one set of assumptions."""
 
     def __init__(self, world: World, assumptions: Assumptions, *, cache_bytes: int) -> None:
@@ -43,7 +43,7 @@ class SessionAnswers:
     async def body(self, query: SessionQuery, at_ms: int) -> tuple[bytes, int]:
         """The JSON array for a query at a moment, and its number of sessions."""
         assumptions = self._assumptions
-        if assumptions.order == "shuffled" or assumptions.result_cap is not None:
+        if assumptions.order == "shuffled" or assumptions.session_limit is not None:
             records = await self.records(query, at_ms)
             body, count = encode_records(records), len(records)
         else:
@@ -54,7 +54,7 @@ class SessionAnswers:
         return body, count
 
     async def records(self, query: SessionQuery, at_ms: int, *, settling_ms: int = 0) -> list[Record]:
-        """The same answer as records that may still be altered.
+        """The same response as records that may still be altered.
 
         With ``settling_ms`` the service is late to learn of an end: in half of the sessions that ended so recently
         the car still seems to charge, the other half has ended without its final reading.
@@ -64,7 +64,7 @@ class SessionAnswers:
         start_ms, end_ms = self._bounds(query, at_ms, state, settling_ms)
         # While ends are settling, a session that has ended may have to be told as an open one.
         selection: State = "all" if settling_ms else state
-        enough = None if settling_ms or assumptions.order == "shuffled" else assumptions.result_cap
+        enough = None if settling_ms or assumptions.order == "shuffled" else assumptions.session_limit
         sessions: list[SimulatedSession] = []
         for key, _, _ in self._blocks(query, start_ms, end_ms):
             sessions += await self._block(query, key, start_ms, end_ms, at_ms=at_ms, state=selection, pace=pace)
@@ -78,7 +78,7 @@ class SessionAnswers:
             seems_open = session.open_at(at_ms) or unsettled == "open"
             if state == "all" or seems_open == (state == "active"):
                 records.append(_settle(record(session, at_ms, assumptions), unsettled))
-                if len(records) == assumptions.result_cap:
+                if len(records) == assumptions.session_limit:
                     break
             await pace.spend(1)
         return records
@@ -126,7 +126,7 @@ class SessionAnswers:
     async def _block(
         self, query: SessionQuery, key: int, start_ms: int, end_ms: int, *, at_ms: int, state: State, pace: _Pace
     ) -> list[SimulatedSession]:
-        """Sessions of one piece of the schedule that the query selects, in the order served."""
+        """Sessions of one chunk of the schedule that the query selects, in the order served."""
         found: list[SimulatedSession] = []
         for part in self._world.schedule(query.service_location_id).parts(key):
             found += part

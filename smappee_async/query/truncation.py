@@ -1,9 +1,9 @@
-"""Whether an answer may have been cut off silently. Pure.
+"""Whether a response may have been cut off silently. Pure.
 
-No limit on the sessions of one answer is documented, and none is ruled out. A service that gave n sessions once does
-not stop at fewer, so only an answer larger than any before must be proven whole: its range is asked again in two parts
-that hold half of its sessions each. If the parts hold as many, it was whole, and every answer up to its size is beyond
-doubt from then on. If they hold more, the service stops at n, and every answer of n is asked for in parts.
+No limit on the sessions of one response is documented, and none is ruled out. A service that gave n sessions once does
+not stop at fewer, so only a response larger than any before must be proven whole: its range is asked again in two parts
+that hold half of its sessions each. If the parts hold as many, it was whole, and every response up to its size is
+trusted from then on. If they hold more, the service stops at n, and every response of n is asked for in parts.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import msgspec
 from smappee_async.timerange import TimeRange
 
 
-class AnswerCap:
-    """What is known of a limit on the sessions in one answer; one for all streams of a client.
+class TruncationCheck:
+    """What is known of a limit on the sessions in one response; one for all streams of a client.
 
-    :param doubted_from: fewer sessions than this are believed at once; ``None`` believes everything.
+    :param verify_from: fewer sessions than this are believed at once; ``None`` believes everything.
     """
 
-    def __init__(self, doubted_from: int | None) -> None:
+    def __init__(self, verify_from: int | None) -> None:
         self.found: int | None = None
         """The limit, once it was found."""
-        self._doubted_from = doubted_from
+        self._doubted_from = verify_from
         self._proven = 0
 
-    def doubts(self, sessions: int) -> bool:
-        """Whether an answer with so many sessions may have been cut off."""
+    def is_suspect(self, sessions: int) -> bool:
+        """Whether a response with so many sessions may have been cut off."""
         if self._doubted_from is None or sessions < self._doubted_from:
             return False
         if self.found is not None:
@@ -37,7 +37,7 @@ class AnswerCap:
         return sessions > self._proven
 
     def learn(self, records: int, *, is_whole: bool) -> None:
-        """An answer with so many records was asked again in parts, which held as many sessions, or more."""
+        """A response with so many records was asked again in parts, which held as many sessions, or more."""
         if not is_whole:
             self.found = records if self.found is None else min(self.found, records)
         elif self.found is None:

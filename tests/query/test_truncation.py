@@ -1,4 +1,4 @@
-"""A silent limit on answers: doubted only where there is reason, found out, and cut around."""
+"""A silent limit on responses: doubted only where there is reason, found out, and cut around."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smappee_async.query.cap import AnswerCap, cut_in_two, distinct
+from smappee_async.query.truncation import TruncationCheck, cut_in_two, distinct
 from smappee_async.timerange import TimeRange
 
 START = 1_767_225_600_000
@@ -20,26 +20,26 @@ def records(*starts_ms: int) -> list[msgspec.Raw]:
     return [msgspec.Raw(json.dumps({"id": 1, "from": START + start_ms}).encode()) for start_ms in starts_ms]
 
 
-def test_small_answers_are_believed() -> None:
-    assert not AnswerCap(100).doubts(99)
+def test_small_responses_are_believed() -> None:
+    assert not TruncationCheck(100).is_suspect(99)
 
 
-def test_the_first_large_answer_is_doubted() -> None:
-    assert AnswerCap(100).doubts(100)
+def test_the_first_large_response_is_doubted() -> None:
+    assert TruncationCheck(100).is_suspect(100)
 
 
-def test_an_answer_as_large_as_one_that_was_whole_is_believed() -> None:
-    cap = AnswerCap(100)
-    cap.learn(500, is_whole=True)
+def test_a_response_as_large_as_one_that_was_whole_is_believed() -> None:
+    truncation = TruncationCheck(100)
+    truncation.learn(500, is_whole=True)
 
-    assert [cap.doubts(size) for size in (499, 500, 501)] == [False, False, True]
+    assert [truncation.is_suspect(size) for size in (499, 500, 501)] == [False, False, True]
 
 
-def test_once_a_limit_is_found_only_answers_of_that_size_are_doubted() -> None:
-    cap = AnswerCap(100)
-    cap.learn(500, is_whole=False)
+def test_once_a_limit_is_found_only_responses_of_that_size_are_doubted() -> None:
+    truncation = TruncationCheck(100)
+    truncation.learn(500, is_whole=False)
 
-    assert [cap.doubts(size) for size in (499, 500)] == [False, True]
+    assert [truncation.is_suspect(size) for size in (499, 500)] == [False, True]
 
 
 def test_records_of_one_session_count_once() -> None:
@@ -49,7 +49,7 @@ def test_records_of_one_session_count_once() -> None:
 
 
 def test_without_a_threshold_everything_is_believed() -> None:
-    assert not AnswerCap(None).doubts(1_000_000)
+    assert not TruncationCheck(None).is_suspect(1_000_000)
 
 
 @given(st.lists(st.integers(0, 999), min_size=2))

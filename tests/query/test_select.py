@@ -1,4 +1,4 @@
-"""Which records of an answer are handed over, and the account of the others."""
+"""Which records of a response are handed over, and the account of the others."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from smappee_async.defaults import SLICE_SESSIONS
 from smappee_async.errors import ResponseDecodeError
 from smappee_async.models import OPEN_STATUSES, ChargingSession, SessionState, SessionStatus
-from smappee_async.query.plan import Piece, Target
-from smappee_async.query.sift import Account, sift
+from smappee_async.query.plan import Chunk, Target
+from smappee_async.query.select import Account, select_sessions
 from smappee_async.timerange import TimeRange
 
 START, END = 1_709_600_000_000, 1_709_700_000_000
-PIECE = Piece(Target(12345), TimeRange.from_ms(START, END))
-OPEN_PIECE = Piece(Target(12345), TimeRange.from_ms(START))
+PIECE = Chunk(Target(12345), TimeRange.from_ms(START, END))
+OPEN_CHUNK = Chunk(Target(12345), TimeRange.from_ms(START))
 STATES: tuple[SessionState, ...] = ("completed", "active", "all")
 OPEN = sorted(OPEN_STATUSES)
 LATER = END + 5_000_000
@@ -49,12 +49,12 @@ class Sifted:
 
 
 def sift_all(
-    *answers: list[Any], piece: Piece = PIECE, state: SessionState = "all", account: Account | None = None
+    *responses: list[Any], chunk: Chunk = PIECE, state: SessionState = "all", account: Account | None = None
 ) -> Sifted:
     account = Account() if account is None else account
     told: list[str] = []
-    raws = [[msgspec.Raw(json.dumps(each).encode()) for each in answer] for answer in answers]
-    found = list(sift(piece, raws, state, account, on_invalid="collect", on_unknown_status=told.append))
+    raws = [[msgspec.Raw(json.dumps(each).encode()) for each in response] for response in responses]
+    found = list(select_sessions(chunk, raws, state, account, on_invalid="collect", on_unknown_status=told.append))
     return Sifted([kept for kept, _ in found], [last for _, last in found], account, told)
 
 
@@ -78,14 +78,14 @@ any_records = st.builds(
 @given(
     st.lists(st.lists(any_records, max_size=6), max_size=3),
     st.sampled_from(STATES),
-    st.sampled_from([PIECE, OPEN_PIECE]),
+    st.sampled_from([PIECE, OPEN_CHUNK]),
 )
 def test_every_record_is_accounted_for_exactly_once(
-    answers: list[list[Record]], state: SessionState, piece: Piece
+    responses: list[list[Record]], state: SessionState, chunk: Chunk
 ) -> None:
-    sifted = sift_all(*answers, state=state, piece=piece)
+    sifted = sift_all(*responses, state=state, chunk=chunk)
     account = sifted.account
-    assert account.received == sum(map(len, answers)) == balance(account)
+    assert account.received == sum(map(len, responses)) == balance(account)
     assert account.kept == len(sifted.sessions)
     assert len({session.key for session in sifted.sessions}) == account.kept
     assert sum(account.unknown_statuses.values()) == sum(not session.status.is_known for session in sifted.sessions)
@@ -93,21 +93,21 @@ def test_every_record_is_accounted_for_exactly_once(
 
 @given(st.lists(any_records, max_size=6), st.sampled_from(STATES))
 def test_the_account_balances_also_where_the_first_unreadable_record_ends_it(
-    answer: list[Record], state: SessionState
+    response: list[Record], state: SessionState
 ) -> None:
     account = Account()
-    raws = [msgspec.Raw(json.dumps(each).encode()) for each in answer]
+    raws = [msgspec.Raw(json.dumps(each).encode()) for each in response]
     try:
-        list(sift(PIECE, [raws], state, account, on_invalid="raise", on_unknown_status=lambda _: None))
+        list(select_sessions(PIECE, [raws], state, account, on_invalid="raise", on_unknown_status=lambda _: None))
     except ResponseDecodeError:
         assert len(account.invalid) == 1
     else:
-        assert account.received == len(answer)
+        assert account.received == len(response)
         assert account.invalid == []
     assert account.received == balance(account)
 
 
-def test_an_account_goes_on_from_piece_to_piece() -> None:
+def test_an_account_goes_on_from_chunk_to_chunk() -> None:
     account = Account()
     for _ in range(2):
         sift_all([record(1), record(2)], account=account)
@@ -122,7 +122,7 @@ def test_an_account_goes_on_from_piece_to_piece() -> None:
     [(START - 1, False), (START, True), (START + 1, True), (END - 1, True), (END, False), (END + 1, False)],
 )
 @pytest.mark.parametrize("state", STATES)
-def test_a_session_belongs_to_the_piece_that_its_start_lies_in(
+def test_a_session_belongs_to_the_chunk_that_its_start_lies_in(
     started_ms: int, state: SessionState, *, kept: bool
 ) -> None:
     sifted = sift_all([record(**{"from": started_ms}, status="PARKED")], state=state)
@@ -132,15 +132,15 @@ def test_a_session_belongs_to_the_piece_that_its_start_lies_in(
 @pytest.mark.parametrize(
     ("started_ms", "kept"), [(START - 1, False), (START, True), (END, True), (4_102_444_799_999, True)]
 )
-def test_a_piece_with_an_open_end_takes_everything_from_its_start_on(started_ms: int, *, kept: bool) -> None:
-    assert bool(sift_all([record(**{"from": started_ms})], piece=OPEN_PIECE).sessions) is kept
+def test_a_chunk_with_an_open_end_takes_everything_from_its_start_on(started_ms: int, *, kept: bool) -> None:
+    assert bool(sift_all([record(**{"from": started_ms})], chunk=OPEN_CHUNK).sessions) is kept
 
 
-def test_a_session_at_an_edge_is_in_exactly_one_of_two_pieces() -> None:
-    following = Piece(PIECE.target, TimeRange.from_ms(END, END + 1000))
+def test_a_session_at_an_edge_is_in_exactly_one_of_two_chunks() -> None:
+    following = Chunk(PIECE.target, TimeRange.from_ms(END, END + 1000))
     for started_ms in (END - 1, END, END + 1):
-        answer = [record(**{"from": started_ms})]
-        assert len(sift_all(answer).sessions) + len(sift_all(answer, piece=following).sessions) == 1
+        response = [record(**{"from": started_ms})]
+        assert len(sift_all(response).sessions) + len(sift_all(response, chunk=following).sessions) == 1
 
 
 # --- state ------------------------------------------------------------------------------------------------------------
@@ -174,19 +174,19 @@ def test_only_what_is_certainly_of_the_other_state_is_left_out(
 # --- twice ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_session_that_ends_between_two_answers_comes_out_once_and_completed() -> None:
+def test_a_session_that_ends_between_two_responses_comes_out_once_and_completed() -> None:
     active, completed = [record(status="CHARGING", to=None)], [record(status="STOPPED")]
     sifted = sift_all(active, completed)
     assert [session.status for session in sifted.sessions] == ["STOPPED"]
     assert sifted.account.duplicates == 1
 
 
-def test_the_later_answer_wins_whatever_it_says() -> None:
+def test_the_later_response_wins_whatever_it_says() -> None:
     sifted = sift_all([record(energy=1.0)], [record(energy=2.0)], [record(energy=3.0)])
     assert [session.energy for session in sifted.sessions] == [3.0]
 
 
-def test_a_session_that_comes_twice_in_one_answer_is_handed_over_once() -> None:
+def test_a_session_that_comes_twice_in_one_response_is_handed_over_once() -> None:
     sifted = sift_all([record(1), record(2), record(1)])
     assert [session.id for session in sifted.sessions] == [1, 2]
     assert sifted.account.duplicates == 1
@@ -214,8 +214,8 @@ def test_an_unreadable_record_is_collected_with_its_place_and_its_text_and_the_o
 
 
 def test_an_unreadable_record_of_a_station_names_the_station() -> None:
-    piece = Piece(Target(serial_number="6120009999"), OPEN_PIECE.time_range)
-    sifted = sift_all([None], piece=piece)
+    chunk = Chunk(Target(serial_number="6120009999"), OPEN_CHUNK.time_range)
+    sifted = sift_all([None], chunk=chunk)
     assert sifted.account.invalid[0].error.facts.serial_number == "6120009999"
 
 
@@ -223,7 +223,7 @@ def test_the_first_unreadable_record_is_raised_where_that_is_asked_and_shows_not
     bad = msgspec.Raw(json.dumps(record(rfid=["PERSONAL"], status="CHARGING")).encode())
     account = Account()
     with pytest.raises(ResponseDecodeError) as caught:
-        list(sift(PIECE, [[bad]], "all", account, on_invalid="raise", on_unknown_status=lambda _: None))
+        list(select_sessions(PIECE, [[bad]], "all", account, on_invalid="raise", on_unknown_status=lambda _: None))
     assert (caught.value.index, caught.value.json_path) == (0, "$.rfid")
     assert caught.value.facts.service_location_id == 12345
     frames = [
@@ -239,9 +239,9 @@ def test_the_first_unreadable_record_is_raised_where_that_is_asked_and_shows_not
 
 def test_an_unknown_status_is_told_once_and_counted_each_time() -> None:
     account = Account()
-    answer = [record(1, status="PARKED"), record(2, status="PARKED"), record(3, status="FINISHED"), record(4)]
-    assert sift_all(answer, account=account).told == ["PARKED", "FINISHED"]
-    assert sift_all(answer, account=account).told == []
+    response = [record(1, status="PARKED"), record(2, status="PARKED"), record(3, status="FINISHED"), record(4)]
+    assert sift_all(response, account=account).told == ["PARKED", "FINISHED"]
+    assert sift_all(response, account=account).told == []
     assert account.unknown_statuses == {"PARKED": 4, "FINISHED": 2}
 
 
@@ -261,8 +261,8 @@ def test_an_unknown_status_is_told_once_and_counted_each_time() -> None:
     ],
 )
 def test_sessions_come_in_slices_of_which_there_is_a_last_one(lengths: list[int], sizes: list[int]) -> None:
-    answers = [[record(1000 * number + each) for each in range(length)] for number, length in enumerate(lengths, 1)]
-    sifted = sift_all(*answers)
+    responses = [[record(1000 * number + each) for each in range(length)] for number, length in enumerate(lengths, 1)]
+    sifted = sift_all(*responses)
     assert [len(each) for each in sifted.slices] == sizes
     assert sifted.last == [False] * (len(sizes) - 1) + [True]
 
@@ -270,7 +270,7 @@ def test_sessions_come_in_slices_of_which_there_is_a_last_one(lengths: list[int]
 def test_nothing_is_read_before_its_slice_is_taken() -> None:
     account = Account()
     raws = [msgspec.Raw(json.dumps(record(number)).encode()) for number in range(SLICE_SESSIONS + 5)]
-    slices = sift(PIECE, [raws], "all", account, on_invalid="raise", on_unknown_status=lambda _: None)
+    slices = select_sessions(PIECE, [raws], "all", account, on_invalid="raise", on_unknown_status=lambda _: None)
     next(slices)
     assert account.received == SLICE_SESSIONS
 

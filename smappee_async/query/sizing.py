@@ -1,4 +1,4 @@
-"""How long a stretch of one target to ask for next, from what came back so far. Pure."""
+"""How long a each of one target to ask for next, from what came back so far. Pure."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from smappee_async import defaults
 _MS: Final = timedelta(milliseconds=1)
 _DAY_MS: Final = timedelta(days=1) // _MS
 _PROBE_MS: Final = defaults.PROBE // _MS
-_SHORT_QUESTION_MS: Final = defaults.SHORT_QUESTION // _MS
-_SHORTEST_MS: Final = defaults.SHORTEST_PIECE // _MS
+_SHORT_QUERY_MS: Final = defaults.SHORT_QUERY // _MS
+_SHORTEST_MS: Final = defaults.SHORTEST_CHUNK // _MS
 
 
 @attrs.define
-class Pace:
-    """How dense one target's sessions are, as far as is known, and so how much time makes one answer of good size.
+class ChunkSizer:
+    """How dense one target's sessions are, as far as is known, and so how much time makes one response of good size.
 
-    :param target_sessions: the size of answer that is aimed at; ``None`` for whatever comes.
+    :param target_sessions: the size of response that is aimed at; ``None`` for whatever comes.
     """
 
     target_sessions: int | None
@@ -31,13 +31,13 @@ class Pace:
     _looked_at_ms: int = 0
     """The same time, of which nothing fades."""
     _densest: float = 0.0
-    """The most sessions in a millisecond that an answer of some size had lately."""
+    """The most sessions in a millisecond that a response of some size had lately."""
     _at_most_ms: float = math.inf
-    """Longer stretches than this were too much for the service or for us."""
+    """Longer ranges than this were too much for the service or for us."""
 
     @property
     def is_known(self) -> bool:
-        """Whether enough was seen to ask for several stretches at once."""
+        """Whether enough was seen to ask for several ranges at once."""
         if self.target_sessions is None:
             return not math.isinf(self._at_most_ms)
         return self._is_much(self._sessions)
@@ -51,7 +51,7 @@ class Pace:
         if span_ms * defaults.REST_SHARE >= left_ms:
             return left_ms  # a little more than planned costs less than a request of its own for the rest
         if self.is_known:
-            # As many pieces as it takes, all of one length: a short last one would be a request for little.
+            # As many chunks as it takes, all of one length: a short last one would be a request for little.
             span_ms = left_ms / math.ceil(left_ms / span_ms)
         return max(1, int(span_ms))
 
@@ -59,7 +59,7 @@ class Pace:
         if self.target_sessions is None:
             return left_ms
         if self._span_ms == 0:
-            return left_ms if left_ms <= _SHORT_QUESTION_MS else _PROBE_MS
+            return left_ms if left_ms <= _SHORT_QUERY_MS else _PROBE_MS
         # The fewer were seen, the more there may be: two standard deviations above, for counts as in a Poisson process.
         likely = self._sessions if self.is_known else self._sessions + 2 * math.sqrt(self._sessions) + 3
         if self._looked_at_ms < _DAY_MS:
@@ -71,12 +71,12 @@ class Pace:
         return guess_ms
 
     def learn(self, sessions: int, span_ms: int, elapsed_s: float) -> None:
-        """A stretch was read.
+        """A each was read.
 
-        :param elapsed_s: how long the answer took, without the waits for a place and between attempts.
+        :param elapsed_s: how long the response took, without the waits for a place and between attempts.
         """
-        # A small answer that is slow is not slow for its length.
-        slow = elapsed_s > defaults.SLOW_ANSWER_S and self._is_much(sessions)
+        # A small response that is slow is not slow for its length.
+        slow = elapsed_s > defaults.SLOW_RESPONSE_S and self._is_much(sessions)
         fade = defaults.FADE if self.is_known else 1.0
         self._sessions = self._sessions * fade + sessions
         self._span_ms = self._span_ms * fade + span_ms
@@ -85,9 +85,9 @@ class Pace:
             self._densest = max(self._densest * defaults.BUSY_FADE, sessions / span_ms)
         if slow:
             self._at_most_ms = max(span_ms / 2, _SHORTEST_MS)
-        elif span_ms > self._at_most_ms / 2:  # pieces are a little shorter than they may be, so that all are alike
+        elif span_ms > self._at_most_ms / 2:  # chunks are a little shorter than they may be, so that all are alike
             self._at_most_ms *= 2
 
     def too_much(self, span_ms: int) -> None:
-        """A stretch was too much at once."""
+        """A each was too much at once."""
         self._at_most_ms = max(span_ms / 2, _SHORTEST_MS)
