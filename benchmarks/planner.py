@@ -18,7 +18,8 @@ from benchmarks.result import Goal, Row
 from benchmarks.scale import Scale
 from benchmarks.simulation import adaptive, fixed, least_requests, longest_step
 from smappee_async.defaults import TARGET_SESSIONS
-from smappee_async.query.plan import Plan, Target
+from smappee_async.query.plan import Plan
+from smappee_async.query.target import Target
 
 _DAYS: Final = 5 * 365 + 1
 _FIVE_YEARS: Final = asking.first_days(_DAYS)

@@ -12,7 +12,8 @@ import attrs
 
 from benchmarks.demand import Demand
 from smappee_async import TimeRange
-from smappee_async.query.plan import Chunk, Plan, Target
+from smappee_async.query.plan import Chunk, Plan
+from smappee_async.query.target import Target
 
 WORKERS: Final = 8
 RESPONSE_S: Final = 0.02
@@ -56,7 +57,7 @@ def adaptive(demands: Mapping[int, Demand], asked: TimeRange, target_sessions: i
         sessions = demands[park].count(chunk.time_range.start_ms, end_ms)
         found.by_park[park] += 1
         found.largest = max(found.largest, sessions)
-        plan.read(chunk, sessions=sessions, elapsed_s=RESPONSE_S)
+        plan.mark_read(chunk, sessions=sessions, elapsed_s=RESPONSE_S)
         plan.give_back(chunk)
     assert plan.is_done
     found.wall_s = now_s

@@ -56,7 +56,9 @@ if TYPE_CHECKING:
     from smappee_async.models import SessionBatch as SessionBatch
     from smappee_async.models import SessionStatus as SessionStatus
     from smappee_async.models import StreamStats as StreamStats
+    from smappee_async.query.session_query import SessionQuery as SessionQuery
     from smappee_async.query.stream import SessionStream as SessionStream
+    from smappee_async.query.target import Target as Target
     from smappee_async.timerange import TimeRange as TimeRange
 
 _ROOMS: Final = {
@@ -99,7 +101,9 @@ _ROOMS: Final = {
         "SessionStatus",
         "StreamStats",
     ),
+    "query.session_query": ("SessionQuery",),
     "query.stream": ("SessionStream",),
+    "query.target": ("Target",),
     "timerange": ("TimeRange",),
 }
 _HOME: Final = {name: room for room, names in _ROOMS.items() for name in names}

@@ -1,14 +1,13 @@
-"""The async session manager: one HTTP session, one token life, the front door to every query."""
+"""The client: holds the HTTP session and the token of one account, and makes streams."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import weakref
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Iterable
 from types import TracebackType
-from typing import NoReturn, Self, TypedDict, Unpack
+from typing import NoReturn, Self, Unpack
 
 import aiohttp
 import anyio
@@ -19,35 +18,32 @@ from smappee_async.auth.manager import ProvidedTokens, TokenManager
 from smappee_async.auth.stores import TokenStore
 from smappee_async.auth.stores.memory import MemoryTokenStore
 from smappee_async.errors import ClientClosed, ConfigurationError
-from smappee_async.events import OnEvent
+from smappee_async.events import EventReporter, OnEvent
 from smappee_async.limits import Limits, RetryPolicy
-from smappee_async.models import JsonValue, ServiceLocation, ServiceLocationInfo, SessionState
+from smappee_async.models import ServiceLocation, ServiceLocationInfo
 from smappee_async.protocol import requests, responses
-from smappee_async.query import session_query
 from smappee_async.query.fetch import Fetcher
-from smappee_async.query.plan import Target
-from smappee_async.query.session_query import OnError, OnInvalid, Order, SessionQuery
+from smappee_async.query.session_query import Park, QueryOptions, SessionQuery
 from smappee_async.query.stream import Service, SessionStream
 from smappee_async.query.truncation import TruncationCheck
 from smappee_async.timerange import TimeRange
-from smappee_async.transport.call import Caller, at_once
+from smappee_async.transport.call import Caller
 from smappee_async.transport.gate import Gate
 from smappee_async.transport.http import HttpTransport
-
-Park = int | ServiceLocation
+from smappee_async.transport.rate import local_rate_limiter
 
 
 class SmappeeClient:
-    """Smappee's cloud for one account. Built before the loop runs, opened with ``async with``, shared by any tasks.
+    """Smappee's cloud for one account. Made anywhere, opened with ``async with``, and then used by any number of tasks.
 
-    :param credentials: who logs in; or a :class:`TokenProvider`, where the host program owns the login.
-    :param base_url: where the service is; the simulator's for trying out. Only https, or http on this machine.
+    :param credentials: who logs in; or a :class:`TokenProvider`, if the host program owns the login.
+    :param base_url: the URL of the service, or of the simulator. Only https, or http on this machine.
     :param token_store: where tokens are kept between runs and processes; in memory by default.
-    :param http_session: the host's session, whose connections are shared; never closed and never changed.
-    :param limits: how much at once.
-    :param retry: how often again.
-    :param on_event: told of attempts, waits, cuts and tokens; must not block.
-    :raises ConfigurationError: something that was passed cannot work.
+    :param http_session: the host's session, whose connector is shared; never closed and never changed.
+    :param limits: how much is asked for at once.
+    :param retry: how often a call is tried.
+    :param on_event: called with what happens in the client, see :class:`ClientEvent`; must not block.
+    :raises ConfigurationError: an argument cannot work.
     """
 
     def __init__(
@@ -74,7 +70,7 @@ class SmappeeClient:
         self._http_session = http_session
         self._limits = limits or Limits()
         self._retry = retry or RetryPolicy()
-        self._on_event = on_event
+        self._reporter = EventReporter(on_event)
         self._open: _Open | None = None
         self._was_open = False
 
@@ -90,7 +86,7 @@ class SmappeeClient:
             self._http_session,
             self._limits,
             self._retry,
-            self._on_event,
+            self._reporter,
         )
         self._was_open = True
         return self
@@ -101,7 +97,7 @@ class SmappeeClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End every stream, let a token renewal finish, and close the connections. Closing twice is nothing.
+        """End all streams, let a token renewal finish, and close the connections. A second call does nothing.
 
         :raises TokenStoreError: the latest tokens could not be saved.
         """
@@ -119,70 +115,48 @@ class SmappeeClient:
     # --- queries ------------------------------------------------------------------------------------------------------
 
     def sessions(
-        self,
-        parks: Park | Iterable[Park],
-        time_range: TimeRange,
-        *,
-        state: SessionState = "completed",
-        order: Order = "arrival",
-        on_error: OnError = "raise",
-        on_invalid: OnInvalid = "raise",
-        deadline: timedelta | None = None,
-        resume: Mapping[str, JsonValue] | None = None,
+        self, parks: Park | Iterable[Park], time_range: TimeRange, **options: Unpack[QueryOptions]
     ) -> SessionStream:
         """Charging sessions of charging parks ("Get charging sessions at a charging park", page 2803007489).
 
         Nothing is sent before the stream is read.
 
-        :param parks: service location ids of charging parks, or service locations; one or many.
+        :param parks: service location ids of charging parks, or service locations; one or several.
         :param time_range: selects sessions by their start.
-        :param state: ``"completed"``, ``"active"``, or ``"all"``: both, each session once, as completed if it is.
-        :param order: ``"arrival"`` is the fastest; ``"start"`` sorts by start over all parks, holding one range of
-            each park in memory.
-        :param on_error: ``"raise"`` ends the stream at the first each that stays unreadable; ``"collect"`` goes on
-            and lists it in ``stream.failures``.
-        :param on_invalid: the same for single records, in ``stream.invalid``.
-        :param deadline: how long the stream may take from its first read: queueing, tokens and retries included.
-        :param resume: what ``stream.checkpoint()`` gave: ranges that had been handed over are not asked again.
-        :raises ConfigurationError: at once, for what cannot work.
+        :param options: ``state``, ``order``, ``on_error``, ``on_invalid``, ``deadline`` and ``resume``, as described at
+            :class:`SessionQuery`.
+        :raises ConfigurationError: at once, if the query cannot be answered.
         :raises ClientClosed: at once, if the client is not open.
         """
-        listed = (parks,) if isinstance(parks, int | ServiceLocation) else parks
-        return self._stream(
-            session_query.parks(listed),
-            time_range=time_range,
-            state=state,
-            order=order,
-            on_error=on_error,
-            on_invalid=on_invalid,
-            deadline=deadline,
-            resume=resume,
-        )
+        return self.stream(SessionQuery.parks(parks, time_range, **options))
 
     def station_sessions(
         self,
         serial_numbers: str | int | Iterable[str | int],
         time_range: TimeRange,
-        *,
-        state: SessionState = "completed",
-        order: Order = "arrival",
-        on_error: OnError = "raise",
-        on_invalid: OnInvalid = "raise",
-        deadline: timedelta | None = None,
-        resume: Mapping[str, JsonValue] | None = None,
+        **options: Unpack[QueryOptions],
     ) -> SessionStream:
         """Charging sessions of charging stations, by serial number (page 2802286597); else like :meth:`sessions`."""
-        listed = (serial_numbers,) if isinstance(serial_numbers, str | int) else serial_numbers
-        return self._stream(
-            session_query.stations(listed),
-            time_range=time_range,
-            state=state,
-            order=order,
-            on_error=on_error,
-            on_invalid=on_invalid,
-            deadline=deadline,
-            resume=resume,
+        return self.stream(SessionQuery.stations(serial_numbers, time_range, **options))
+
+    def stream(self, query: SessionQuery) -> SessionStream:
+        """The sessions of a query, which may give each target a time range of its own.
+
+        :raises ConfigurationError: at once, if ``query.resume`` is not a checkpoint of such a query.
+        :raises ClientClosed: at once, if the client is not open.
+        """
+        opened = self._opened()
+        service = Service(
+            caller=opened.caller,
+            base_url=self._base_url,
+            limits=self._limits,
+            truncation=opened.truncation,
+            verifying=opened.verifying,
+            reporter=self._reporter,
+            check=opened.check,
+            opened=opened.fetchers.add,
         )
+        return SessionStream(query, service)
 
     async def service_locations(self) -> list[ServiceLocation]:
         """The service locations that the account can see ("Get Servicelocations").
@@ -190,7 +164,7 @@ class SmappeeClient:
         :raises SmappeeError: the call did not succeed.
         """
         request = requests.service_locations(self._base_url)
-        return await self._opened().caller.call(request, at_once(responses.read_service_locations))
+        return (await self._opened().caller.call(request, responses.read_service_locations)).value
 
     async def service_location(self, service_location_id: int) -> ServiceLocationInfo:
         """One service location's time zone, currency and more ("Get Servicelocation Info", page 526614552).
@@ -199,7 +173,7 @@ class SmappeeClient:
         """
         number = requests.check_service_location_id(service_location_id)
         request = requests.service_location_info(self._base_url, number)
-        return await self._opened().caller.call(request, at_once(responses.read_service_location_info))
+        return (await self._opened().caller.call(request, responses.read_service_location_info)).value
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -209,35 +183,9 @@ class SmappeeClient:
         self._open.check()
         return self._open
 
-    def _stream(self, targets: tuple[Target, ...], **how: Unpack[_How]) -> SessionStream:
-        opened = self._opened()
-        service = Service(
-            caller=opened.caller,
-            base_url=self._base_url,
-            limits=self._limits,
-            truncation=opened.truncation,
-            verifying=opened.verifying,
-            on_event=self._on_event,
-            check=opened.check,
-            opened=opened.fetchers.add,
-        )
-        return SessionStream(SessionQuery(targets=targets, **how), service)
-
-
-class _How(TypedDict):
-    """What both kinds of query are told besides whom to ask."""
-
-    time_range: TimeRange
-    state: SessionState
-    order: Order
-    on_error: OnError
-    on_invalid: OnInvalid
-    deadline: timedelta | None
-    resume: Mapping[str, JsonValue] | None
-
 
 class _Open:
-    """What exists only while the client is open, and belongs to one event loop of one process."""
+    """What exists only while the client is open: it belongs to one event loop of one process."""
 
     def __init__(
         self,
@@ -247,7 +195,7 @@ class _Open:
         http_session: aiohttp.ClientSession | None,
         limits: Limits,
         retry: RetryPolicy,
-        on_event: OnEvent | None,
+        reporter: EventReporter,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
@@ -255,32 +203,38 @@ class _Open:
         self._tokens: TokenManager | ProvidedTokens
         if isinstance(credentials, Credentials):
             store = token_store or MemoryTokenStore()
-            self._tokens = TokenManager(credentials, store, base_url, self._transport.send, on_event=on_event)
+            self._tokens = TokenManager(credentials, store, base_url, self._transport.send, on_event=reporter.on_event)
         else:
             self._tokens = ProvidedTokens(credentials)
-        self.caller = Caller(self._transport, Gate(limits), self._tokens, retry, on_event)
+        self.caller = Caller(
+            self._transport,
+            Gate(limits.concurrency, local_rate_limiter(limits.requests_per_second)),
+            self._tokens,
+            retry,
+            reporter,
+        )
         self.truncation = TruncationCheck(limits.verify_from_sessions)
         self.verifying = anyio.Lock()
         self.fetchers: weakref.WeakSet[Fetcher] = weakref.WeakSet()
 
     def check(self) -> None:
-        """Refuse use from elsewhere: sockets do not survive a fork, and futures do not leave their loop."""
+        """Refuse use from another process or event loop: sockets and futures work in their own only."""
         if os.getpid() != self._process:
             raise ClientClosed("the client was opened in another process, before a fork")
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            return  # asked outside a loop, as when a stream is only prepared
+            return  # called outside of a loop, as when a stream is made in advance
         if loop is not self._loop:
             raise ClientClosed("the client was opened in another event loop")
 
     async def aclose(self) -> None:
-        """End in the order in which the parts lean on each other; each ends whatever becomes of the others."""
+        """Close streams, then tokens, then transport; a failure of one does not skip the others."""
         fetchers = tuple(self.fetchers)
         for fetcher in fetchers:
             fetcher.stop(ClientClosed("the client was closed while the stream was being read"))
-        # Shielded, so that a renewal may end and be saved where a cancelled anyio scope closes the client. A native
-        # cancellation gets through: then every part is told to end, and only the waiting is cut short.
+        # Shielded, so that a token renewal can end and be saved when a cancelled anyio scope closes the client. A
+        # native cancellation interrupts the waits; everything is closed nevertheless.
         with anyio.CancelScope(shield=True):
             try:
                 for fetcher in fetchers:

@@ -1,4 +1,7 @@
-"""Every number that the package leans on, once, with its reason."""
+"""The numbers that decide how a client treats the service and its host, each once, with its reason.
+
+Numbers that only one algorithm needs, such as a buffer size, stand beside that algorithm.
+"""
 
 from __future__ import annotations
 
@@ -10,48 +13,49 @@ from typing import Final
 #: Production host, documented in "Get token" (page 8552463). v3 is the only version with session calls.
 BASE_URL: Final = "https://app1pub.smappee.net/dev/v3"
 
-#: Smappee was founded in 2012; a session's time outside 2000..2100 means seconds were taken for milliseconds or worse.
+#: A session's time outside the years 2000 to 2100 is wrong, for example because seconds were taken for milliseconds.
 EARLIEST_MS: Final = 946_684_800_000
 LATEST_MS: Final = 4_102_444_800_000
 
 # --- one attempt -----------------------------------------------------------------------------------------------------
 
-#: A TCP and TLS handshake takes well under a second; ten leave room for a lost packet or three.
+#: A TCP and TLS handshake takes less than a second; ten seconds allow for some lost packets.
 CONNECT_TIMEOUT_S: Final = 10.0
-#: Silence between two chunks of a response. Public clients allow 15 to 45 s in all.
+#: Silence between two parts of a response body. Public clients allow 15 to 45 s for a whole call.
 READ_TIMEOUT_S: Final = 30.0
-#: The whole attempt. Needed because a byte now and then resets the read time-out for ever.
+#: The whole attempt. Needed because each single byte resets the read time-out.
 ATTEMPT_TIMEOUT_S: Final = 60.0
-#: About 200,000 sessions of 300 bytes: far above any response that planning aims at.
+#: About 200,000 sessions of 300 bytes: far above any response that is planned.
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 
 # --- how much at once ------------------------------------------------------------------------------------------------
 
-#: No rate limit is documented, so be modest: eight calls in flight keep a backfill busy and an outage small.
+#: No rate limit is documented, so the default is modest: enough for a backfill, and little load during an outage.
 CONCURRENCY: Final = 8
-#: Records are turned into objects this many at a time, then the event loop gets its turn.
+#: Records are built this many at a time; then the event loop may run other tasks.
 SLICE_SESSIONS: Final = 250
-#: Splitting a response takes 1.5 to 4 ms per MiB; a larger one than this is split in steps, and the event loop has its
-#: turn in between.
+#: To split a response into records takes 1.5 to 4 ms per MiB. Larger responses are split in steps of this size, and
+#: the event loop may run other tasks in between.
 SPLIT_STEP_BYTES: Final = 256 * 1024
 #: Answers up to this are read as they come; larger ones one after the other.
 SMALL_BODY_BYTES: Final = 64 * 1024
-#: Connection pool entries idle longer are closed; below common load balancer idle times, to lose fewer races.
+#: Connections that are idle for longer are closed. Less than the idle time of common load balancers, because a request
+#: on a connection that the server closes at the same moment fails.
 KEEPALIVE_S: Final = 15.0
 
 # --- trying again ----------------------------------------------------------------------------------------------------
 
-#: One attempt and three more. Google's SRE book advises three; the fourth rides out a restarting load balancer.
+#: One attempt and three more. Google's SRE book advises three attempts; the fourth outlasts a restarting load balancer.
 ATTEMPTS: Final = 4
-#: First back-off window for faults that pass by themselves (a reset, a 502).
+#: First back-off window for transient faults (a reset, a 502).
 BASE_DELAY_S: Final = 0.1
 #: First back-off window when the server says that it is too busy (429, 503).
 THROTTLED_BASE_DELAY_S: Final = 1.0
 #: No single computed back-off is longer, whatever the attempt.
 MAX_DELAY_S: Final = 20.0
-#: A longer Retry-After is a response for the caller, not something to sleep through.
+#: A longer Retry-After is raised to the caller; nothing waits for so long.
 MAX_RETRY_AFTER_S: Final = 120.0
-#: Retries draw on a shared bucket, so that a dead service is asked about 1 % more than once, not four times.
+#: Retries take from a shared budget, so that a service that is down gets 1 % more requests, not four times as many.
 RETRY_BUDGET: Final = 100
 RETRY_COST: Final = 10
 THROTTLED_RETRY_COST: Final = 5
@@ -64,54 +68,54 @@ PROBE_INTERVAL_S: Final = 15.0
 REFRESH_MARGIN_S: Final = 300.0
 #: ... but never in more than this share of a short life ...
 REFRESH_MARGIN_SHARE: Final = 0.1
-#: ... and earlier by up to this much, drawn once per process, so that a fleet does not refresh in one instant.
+#: ... and earlier by a random part of this, drawn once per process, so that many processes do not renew at once.
 REFRESH_JITTER_S: Final = 60.0
-#: After a failed early renewal, the old token serves on and the next try waits this long.
+#: After a failed early renewal the old token stays in use, and the next try comes after this time.
 REFRESH_RETRY_S: Final = 30.0
-#: A token call must end well inside the store's lock lease.
+#: A token call must end long before the lease of the store's lock does.
 TOKEN_TIMEOUT_S: Final = 20.0
 LOCK_LEASE_S: Final = 60.0
-#: How often a lock that another process holds is asked for; a renewal takes about this long.
+#: Time between two tries to get a lock that another process holds; a renewal takes about as long.
 LOCK_POLL_S: Final = 0.05
-#: ``expires_in`` beyond this is not believed; 36000 is documented, 86400 was seen.
+#: A longer ``expires_in`` is cut to this; 36000 is documented, 86400 was seen.
 MAX_TOKEN_LIFE_S: Final = 30 * 86400.0
 #: Used where ``expires_in`` is missing or unusable: short enough to be safe, long enough not to loop.
 FALLBACK_TOKEN_LIFE_S: Final = 600.0
-#: A pair that could not be saved is tried again after this long, then after twice as long each time.
+#: A token that could not be saved is saved again after this time, then after twice as long each time.
 SAVE_RETRY_S: Final = 1.0
 SAVE_RETRY_MAX_S: Final = 60.0
-#: After a refusal that names no OAuth error, ask again after this long, then after twice as long each time.
+#: After a refusal without an OAuth error code, ask again after this time, then after twice as long each time.
 REFUSAL_WAIT_S: Final = 60.0
 REFUSAL_MAX_WAIT_S: Final = 900.0
-#: How long closing waits for a renewal that is under way, so that a rotated token is not lost.
+#: How long closing waits for a renewal in progress, so that a rotated token is not lost.
 CLOSE_WAIT_S: Final = 10.0
 
 # --- planning --------------------------------------------------------------------------------------------------------
 
-#: A range is not cut below this: a minute that is too large for the body limit will not get better by halving.
+#: No chunk is shorter: a minute whose response is too large will not fit when it is halved.
 SHORTEST_CHUNK: Final = timedelta(minutes=1)
-#: After so many cuts in a row for time, with nothing read in between, it is not the length that is to blame.
+#: After so many splits because of time-outs, with nothing read in between, the length is not the cause.
 SPLITS_FOR_TIMEOUTS: Final = 3
-#: Sessions a response should hold: the request costs a twentieth of reading them, and they take about 2 MiB until read.
+#: Sessions that a response should have: the request then costs a twentieth of reading them, and they take about 2 MiB.
 TARGET_SESSIONS: Final = 2_000
-#: The usual limits of services that limit their responses begin here; smaller responses are believed as they are.
+#: Services that limit their responses usually stop at 100 or more; smaller responses are trusted.
 VERIFY_FROM_SESSIONS: Final = 100
-#: The first look at an unknown park in a long question: of a hub with 5,000 sessions a day it brings 1,700.
+#: The first chunk of an unknown park in a long range: of a hub with 5,000 sessions a day it brings 1,700.
 PROBE: Final = timedelta(hours=8)
-#: Until a whole day was seen, a park is taken to be this much denser than it looked: by day it is, compared to nights.
+#: Until a whole day was seen, a park is assumed to be this much denser than what was seen, because nights are quiet.
 NIGHT_SHARE: Final = 3.0
-#: Up to this, a question is asked at once: a first look would double the requests of the commonest, last month's.
+#: A range up to this length is asked for at once. A first chunk would double the requests of the commonest query, a month.
 SHORT_QUERY: Final = timedelta(days=35)
-#: A density is known once this share of a full response has been seen.
+#: A density is known when this share of a full response was seen.
 KNOWN_SHARE: Final = 0.25
-#: What is seen counts this much less with each response after it: seasons and opening days change a park's density.
+#: What was seen counts this much less after each further response, because the density of a park changes.
 FADE: Final = 0.75
-#: However quiet a park has become, should it be as busy again as it was, the next response stays below this many full
-#: ones; with the rest that may be added to it, below two.
+#: If a park becomes as busy again as it was before, its next response is at most this many full ones; with the rest that
+#: may be added to it, at most two.
 BUSY_SHARE: Final = 1.6
-#: What is remembered of that counts this much less with each response after it: a weekend later it still does.
+#: The density of the busy time counts this much less after each further response, so that it outlasts a weekend.
 BUSY_FADE: Final = 0.99
-#: A rest up to this much longer than planned is asked for with the chunk before it.
+#: A rest that makes a chunk at most this much longer is asked for with it.
 REST_SHARE: Final = 1.25
-#: A slower response is asked for in half the length next time.
+#: After a slower response the next chunk has half the length.
 SLOW_RESPONSE_S: Final = 10.0

@@ -37,7 +37,7 @@ ErrorT = TypeVar("ErrorT", bound="SmappeeError")
 
 
 class RangeBounds(Protocol):
-    """The stretch of time that a call asked for: a :class:`~smappee_async.TimeRange`."""
+    """The time range that a call asked for: a :class:`~smappee_async.TimeRange`."""
 
     @property
     def start_ms(self) -> int:
@@ -46,7 +46,7 @@ class RangeBounds(Protocol):
 
     @property
     def end_ms(self) -> int | None:
-        """The first instant after it; ``None`` where its end is open."""
+        """The first instant after it; ``None`` for an open end."""
         ...
 
 
@@ -58,7 +58,7 @@ class CallFacts:
     :param route: the route *template*, such as ``/chargingparks/{service_location_id}/sessions``; never the URL.
     :param service_location_id: the charging park that was asked, or the service location.
     :param serial_number: the charging station that was asked.
-    :param time_range: the stretch of time that was asked.
+    :param time_range: the time range that was asked.
     :param status: the HTTP status of the last response.
     :param attempts: how many times the request was sent.
     :param elapsed_s: seconds from the first attempt's queueing to the error.
@@ -112,7 +112,7 @@ class SmappeeError(Exception):
             self.advice = advice
 
     def with_facts(self, facts: CallFacts) -> Self:
-        """Fill in facts that were unknown where the error arose; known ones stay."""
+        """Add facts that were unknown where the error was raised; known ones stay."""
         known = {name: value for name in _FACTS if (value := getattr(self.facts, name)) is not None}
         self.facts = attrs.evolve(facts, **known)
         return self

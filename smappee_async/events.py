@@ -209,9 +209,8 @@ class _ReportedOperation(RunningOperation):
         self._outcome, self._detail = "failed", detail
 
     def note(self, *, status: int | None = None, attempts: int | None = None, sessions: int | None = None) -> None:
-        changes = {name: value for name, value in (("status", status), ("attempts", attempts)) if value is not None}
-        if changes:
-            self._facts = attrs.evolve(self._facts, **changes)
+        if status is not None or attempts is not None:
+            self._facts = attrs.evolve(self._facts, status=status, attempts=attempts)
         if sessions is not None:
             self._sessions = sessions
 

@@ -18,18 +18,18 @@ def _check(holds: bool, sentence: str) -> None:
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """How much a client asks for at once. The reasons for the defaults stand in ``smappee_async.defaults``.
+    """How much a client asks for at once. The reasons of the defaults are in ``smappee_async.defaults``.
 
     :param concurrency: calls in flight at once, over all streams of the client. In each stream as many responses again
-        may wait to be taken, before a slow consumer holds the calls back.
-    :param requests_per_second: at most this many requests a second, tries included; ``None`` for no such limit.
-    :param target_sessions: responses are planned to hold about this many sessions.
-    :param verify_from_sessions: a response with this many sessions, and more than any before it, is proven whole by
-        asking again in two parts, for a service may stop at some number silently; ``None`` believes every response.
-    :param max_body_bytes: a response larger than this, as sent or as unpacked, is cut into shorter ranges.
-    :param connect_timeout_s: name look-up, TCP and TLS together.
+        may wait for the consumer, before a slow consumer delays the calls.
+    :param requests_per_second: at most this many requests a second, retries included; ``None`` for no limit.
+    :param target_sessions: chunks are planned so that a response has about this many sessions.
+    :param verify_from_sessions: a response with this many sessions, and more than all before it, is verified: it is
+        asked for again in two parts, because a service may stop at some number silently. ``None`` trusts every response.
+    :param max_body_bytes: the chunk of a larger response, as sent or decompressed, is split.
+    :param connect_timeout_s: DNS, TCP and TLS together.
     :param read_timeout_s: the longest silence within a response.
-    :param attempt_timeout_s: one attempt as a whole; waiting for a free place does not count.
+    :param attempt_timeout_s: one attempt as a whole; waiting for a permit does not count.
     :raises ConfigurationError: a value that cannot work.
     """
 
@@ -60,15 +60,16 @@ class Limits:
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """How often a call is tried, and how long between. The reasons stand in ``smappee_async.defaults``.
+    """How often a call is tried, and the waits in between. The reasons are in ``smappee_async.defaults``.
 
     :param attempts: how many times a call is sent at most; 1 never sends it again.
-    :param base_delay_s: upper end of the first random wait after a passing fault; it doubles with each attempt.
+    :param base_delay_s: upper end of the first random wait after a transient fault; it doubles with each attempt.
     :param throttled_base_delay_s: the same after 429 and 503.
     :param max_delay_s: no random wait is longer.
-    :param max_retry_after_s: a longer ``Retry-After`` is not slept through but raised.
-    :param budget: size of the bucket that the retries of all calls draw on; it refills with success.
-    :param patience: how long a backfill outlasts an outage, asking now and then; ``None`` gives up after ``attempts``.
+    :param max_retry_after_s: a longer ``Retry-After`` is raised as an error at once.
+    :param budget: size of the budget that the retries of all calls share; successes refill it.
+    :param patience: how long a call waits for the end of an outage, with a probe at times; ``None`` gives up after
+        ``attempts``.
     :raises ConfigurationError: a value that cannot work.
     """
 
@@ -92,5 +93,5 @@ class RetryPolicy:
 
     @classmethod
     def none(cls) -> RetryPolicy:
-        """Send every call once: for hosts that do their own retrying."""
+        """Send every call once: for hosts that retry by themselves."""
         return cls(attempts=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final, Literal, Self, get_args
 from zoneinfo import ZoneInfo
@@ -217,6 +217,44 @@ class TimeRange:
         while (following := _next(first, unit)) is not None:
             yield _to_ms(_midnight(following, zone), "edge")
             first = following
+
+
+# --- the algebra of several ranges ------------------------------------------------------------------------------------
+
+
+def merge(ranges: Iterable[TimeRange]) -> list[TimeRange]:
+    """The same instants in as few ranges as possible, without overlap, earliest first."""
+    merged: list[TimeRange] = []
+    for each in sorted(ranges, key=lambda each: each.start_ms):
+        last = merged[-1] if merged else None
+        if last is None or (last.end_ms is not None and each.start_ms > last.end_ms):
+            merged.append(each)
+        elif last.end_ms is not None and (each.end_ms is None or each.end_ms > last.end_ms):
+            merged[-1] = TimeRange.from_ms(last.start_ms, each.end_ms)
+    return merged
+
+
+def remaining(whole: TimeRange, covered_by: Iterable[TimeRange]) -> list[TimeRange]:
+    """The parts of a range that the other ranges do not cover, earliest first."""
+    covered = merge(covered_by)
+    return list(_gaps(whole, covered)) if covered else [whole]
+
+
+def _gaps(whole: TimeRange, covered: Iterable[TimeRange]) -> Iterator[TimeRange]:
+    start_ms, end_ms = whole.start_ms, whole.end_ms
+    for each in covered:
+        if end_ms is not None and each.start_ms >= end_ms:
+            break
+        if each.start_ms > start_ms:
+            yield TimeRange.from_ms(start_ms, each.start_ms)
+        if each.end_ms is None:
+            return
+        start_ms = max(start_ms, each.end_ms)
+    if end_ms is None or start_ms < end_ms:
+        yield TimeRange.from_ms(start_ms, end_ms)
+
+
+# --- instants ---------------------------------------------------------------------------------------------------------
 
 
 def from_ms(instant_ms: int) -> datetime:

@@ -13,7 +13,7 @@ from smappee_async.errors import CallFacts, ConfigurationError
 from smappee_async.secret import Secret
 from smappee_async.timerange import TimeRange
 
-#: Plain http is for a simulator or a proxy on this machine; anywhere else it would show the tokens to the network.
+#: Plain http is for a simulator or a proxy on this machine. Anywhere else it would show the tokens to the network.
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
 _SERIAL_NUMBER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -24,22 +24,25 @@ _LARGEST_ID: Final = 2**63 - 1
 class Request:
     """One HTTP request.
 
-    :param url: the whole URL, already percent-encoded; not shown by ``repr``, for a query string may say too much.
+    :param url: the whole URL, already percent-encoded. ``repr`` does not show it, because its query may be personal.
     :param form: a form body; holds the secrets of a token call.
     :param facts: what to say about the call in errors and logs.
+    :param replayable: whether it may be sent again although the server may have received it. A grant may not: a
+        refresh token is good for one use.
     """
 
     method: Literal["GET", "POST"]
     url: str = attrs.field(repr=False)
     form: Secret | None = None
     facts: CallFacts
+    replayable: bool = True
 
 
 def check_base_url(base_url: object) -> str:
     """The base URL without a trailing slash.
 
     :raises ConfigurationError: unless it is ``https://host[:port]/path``, or ``http`` on this machine. What follows is
-        sent a password, so nothing that only looks like a host is let through.
+        sent a password, so a text that only looks like a host is refused.
     """
     advice = "Use https://app1pub.smappee.net/dev/v3, or http://127.0.0.1:PORT/dev/v3 for the simulator"
     if not isinstance(base_url, str) or not base_url.isascii() or not base_url.isprintable() or "\\" in base_url:
@@ -53,7 +56,7 @@ def check_base_url(base_url: object) -> str:
         raise ConfigurationError("base_url has no host, or a port that is not a number", advice=advice)
     name = parts.netloc if parts.port is None else parts.netloc.rpartition(":")[0]
     if "@" in parts.netloc or not _HOST.fullmatch(name):
-        raise ConfigurationError("base_url holds a host that cannot be trusted, or a user name", advice=advice)
+        raise ConfigurationError("base_url has an unusable host name, or a user name", advice=advice)
     if parts.query or parts.fragment or "?" in base_url or "#" in base_url or " " in base_url or "%" in base_url:
         raise ConfigurationError(
             "base_url must not carry a query, a fragment, a space or a percent sign", advice=advice
@@ -61,7 +64,7 @@ def check_base_url(base_url: object) -> str:
     if parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK):
         raise ConfigurationError("base_url must be https (or http on this machine)", advice=advice)
     if any(step in (".", "..") for step in parts.path.split("/")):
-        raise ConfigurationError("base_url must not climb with '..'", advice=advice)
+        raise ConfigurationError("base_url must not contain '.' or '..' as a part of its path", advice=advice)
     return base_url.rstrip("/")
 
 
@@ -88,7 +91,7 @@ def check_serial_number(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    # Python refuses to write out a whole number of thousands of digits.
+    # Python refuses to convert a number of thousands of digits to text.
     return "a number that large" if isinstance(value, int) and abs(value) > _LARGEST_ID else repr(value)
 
 
@@ -97,7 +100,7 @@ def park_sessions(base_url: str, service_location_id: int, time_range: TimeRange
     """Charging sessions of all stations of a charging park."""
     return Request(
         method="GET",
-        url=f"{base_url}/chargingparks/{service_location_id}/sessions?{_question(time_range, active=active)}",
+        url=f"{base_url}/chargingparks/{service_location_id}/sessions?{_query_string(time_range, active=active)}",
         facts=CallFacts(
             method="GET",
             route="/chargingparks/{service_location_id}/sessions",
@@ -112,7 +115,7 @@ def station_sessions(base_url: str, serial_number: str, time_range: TimeRange, *
     station = quote(serial_number, safe="")
     return Request(
         method="GET",
-        url=f"{base_url}/chargingstations/{station}/sessions?{_question(time_range, active=active)}",
+        url=f"{base_url}/chargingstations/{station}/sessions?{_query_string(time_range, active=active)}",
         facts=CallFacts(
             method="GET",
             route="/chargingstations/{serial_number}/sessions",
@@ -122,10 +125,10 @@ def station_sessions(base_url: str, serial_number: str, time_range: TimeRange, *
     )
 
 
-def _question(time_range: TimeRange, *, active: bool) -> str:
-    # The comma goes raw: the clients known to work send it so, and nobody has shown that %2C works.
+def _query_string(time_range: TimeRange, *, active: bool) -> str:
+    # The comma is not percent-encoded: all clients known to work send it like this, and %2C was never tried.
     bounds = str(time_range.start_ms) if time_range.end_ms is None else f"{time_range.start_ms},{time_range.end_ms}"
-    # Always sent: the documentation and public clients disagree about what leaving it out means.
+    # Always sent, because the documentation and public clients disagree about its default.
     return f"active={'true' if active else 'false'}&range={bounds}"
 
 
@@ -193,6 +196,7 @@ def _token_request(base_url: str, form: Mapping[str, Secret]) -> Request:
         url=f"{base_url}/oauth2/token",
         form=encoded,
         facts=CallFacts(method="POST", route="/oauth2/token"),
+        replayable=False,
     )
 
 

@@ -1,61 +1,69 @@
-"""What has been handed over so far, as plain JSON: to go on after a restart without asking again."""
+"""What was handed over so far, as plain JSON: a query goes on from there after a restart."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from smappee_async.errors import ConfigurationError
 from smappee_async.models import JsonValue, SessionState
-from smappee_async.query.plan import Target, left_to_read, merge
-from smappee_async.timerange import TimeRange
+from smappee_async.query.target import Target
+from smappee_async.timerange import TimeRange, merge, remaining
 
 Checkpoint = dict[str, JsonValue]
-_VERSION: Final = 1
-_ADVICE: Final = "Pass what stream.checkpoint() gave, or leave resume out to begin anew"
+_VERSION: Final = 2
+_ADVICE: Final = "Pass what stream.checkpoint() gave, or leave resume out to read everything"
 
 
 class Progress:
-    """The ranges of time that have been handed over, target by target.
+    """The time ranges of each target that were handed over.
 
-    :raises ConfigurationError: ``resume`` is not a checkpoint, or one of another query.
+    :raises ConfigurationError: ``resume`` is no checkpoint, or one of another query.
     """
 
     def __init__(self, state: SessionState, resume: Mapping[str, JsonValue] | None) -> None:
         self._state = state
-        self._read: dict[str, list[TimeRange]] = {} if resume is None else _restore(resume, state)
+        self._read: dict[Target, list[TimeRange]] = {} if resume is None else _restore(resume, state)
 
     def add(self, target: Target, time_range: TimeRange) -> None:
-        """A each of a target has been handed over."""
-        name = str(target)
-        before = self._read.get(name)
-        self._read[name] = [time_range] if before is None else merge([*before, time_range])
+        """A chunk was handed over."""
+        before = self._read.get(target)
+        self._read[target] = [time_range] if before is None else merge([*before, time_range])
 
-    def left(self, targets: Iterable[Target], asked: TimeRange) -> dict[Target, list[TimeRange]]:
+    def remaining(self, ranges: Mapping[Target, TimeRange]) -> dict[Target, list[TimeRange]]:
         """What is still to be read of each target."""
-        return {target: left_to_read(asked, self._read.get(str(target), ())) for target in targets}
+        return {target: remaining(whole, self._read.get(target, ())) for target, whole in ranges.items()}
 
     def to_json(self) -> Checkpoint:
         """As plain JSON."""
         return {
             "version": _VERSION,
             "state": self._state,
-            "read": {name: [[chunk.start_ms, chunk.end_ms] for chunk in ranges] for name, ranges in self._read.items()},
+            "read": {
+                target.key: [[each.start_ms, each.end_ms] for each in ranges] for target, ranges in self._read.items()
+            },
         }
 
 
-def _restore(resume: object, state: SessionState) -> dict[str, list[TimeRange]]:
+def _restore(resume: object, state: SessionState) -> dict[Target, list[TimeRange]]:
     if not isinstance(resume, Mapping) or resume.get("version") != _VERSION:
         raise ConfigurationError("resume is not a checkpoint of this version", advice=_ADVICE)
     if resume.get("state") != state:
         raise ConfigurationError(
-            f"the checkpoint is of the {resume.get('state')!r} sessions, and {state!r} ones are asked for",
+            f"the checkpoint is of a query for {resume.get('state')!r} sessions, and this one is for {state!r}",
             advice=_ADVICE,
         )
     read = resume.get("read")
     if not isinstance(read, Mapping):
         raise ConfigurationError("resume is not a checkpoint: it does not say what was read", advice=_ADVICE)
-    return {name: merge(_range(pair) for pair in _list(pairs)) for name, pairs in read.items()}
+    return {_target(key): merge(_range(pair) for pair in _list(pairs)) for key, pairs in read.items()}
+
+
+def _target(key: object) -> Target:
+    try:
+        return Target.from_key(str(key))
+    except ValueError as error:
+        raise ConfigurationError(f"resume is not a checkpoint: {error}", advice=_ADVICE) from None
 
 
 def _list(value: JsonValue) -> list[JsonValue]:
@@ -67,5 +75,5 @@ def _list(value: JsonValue) -> list[JsonValue]:
 def _range(pair: JsonValue) -> TimeRange:
     match pair:
         case [int(start_ms), int() | None as end_ms]:
-            return TimeRange.from_ms(start_ms, end_ms)  # refuses true and false, which are numbers here
+            return TimeRange.from_ms(start_ms, end_ms)  # refuses true and false, which Python takes for numbers
     raise ConfigurationError("resume is not a checkpoint: it holds something that is no range", advice=_ADVICE)

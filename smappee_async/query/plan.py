@@ -1,13 +1,13 @@
-"""Which park to ask next, and for which each of time. Pure: no clock, no network, no tasks.
+"""Which target to ask next, and for which time range. Pure: no clock, no network, no tasks.
 
-Every target (a charging park, or a charging station) keeps the ranges that nobody has asked for yet. They are cut
-chunk by chunk, so that a plan over very many parks and years costs no more than what is under way.
+Every target keeps the time ranges that were not asked for yet. Chunks are cut from them one at a time, so that a plan
+over very many targets and years costs no more than what is in flight.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -15,25 +15,15 @@ import attrs
 
 from smappee_async.defaults import SHORTEST_CHUNK
 from smappee_async.query.sizing import ChunkSizer
-from smappee_async.timerange import TimeRange
+from smappee_async.query.target import Target
+from smappee_async.timerange import TimeRange, merge
 
 _SHORTEST_MS: Final = SHORTEST_CHUNK // timedelta(milliseconds=1)
 
 
-@attrs.frozen(cache_hash=True)  # it is the key of whatever is kept per target
-class Target:
-    """What is asked: a charging park by its service location id, or a charging station by its serial number."""
-
-    service_location_id: int | None = None
-    serial_number: str | None = None
-
-    def __str__(self) -> str:
-        return f"park {self.service_location_id}" if self.serial_number is None else f"station {self.serial_number}"
-
-
 @attrs.frozen
 class Chunk:
-    """One range of time of one target: what one request asks for."""
+    """One target and one time range: what one request asks for."""
 
     target: Target
     time_range: TimeRange
@@ -46,28 +36,28 @@ class _TargetQueue:
     target: Target
     sizer: ChunkSizer
     unasked: list[TimeRange]
-    """Latest first, so that the next one is at the end."""
-    asked: set[int] = attrs.field(factory=set)
-    """Starts of the chunks that are under way, in milliseconds."""
+    """Time ranges that were not asked for yet, latest first: the next one is at the end."""
+    in_flight: set[int] = attrs.field(factory=set)
+    """Starts of the chunks that are being read, in milliseconds."""
     held: int = 0
-    """Pieces that were asked for and whose place has not been given back."""
-    waiting: bool = False
-    """Whether it stands in line for its turn."""
-    abandoned: bool = False
-    """Whether nothing more of it is to be asked."""
+    """Chunks that were handed out and not given back."""
+    is_queued: bool = False
+    """Whether it is queued in the round robin."""
+    is_abandoned: bool = False
+    """Whether no more of it will be asked for."""
 
 
 class Plan:
-    """Hands out chunks, target by target in turn, until every each has been read or given up.
+    """Hands out chunks, one target after the other in a round robin, until everything was read or given up.
 
-    Pieces grow and shrink with what comes back, towards responses of one size. Until a target's density is known, one
-    chunk of it is asked for at a time.
+    The length of chunks follows what comes back, towards responses of one size. Until the density of a target is known,
+    one chunk of it is handed out at a time.
 
-    :param ranges: for each target, what is to be read; see :func:`left_to_read`.
-    :param target_sessions: the size of response that is aimed at; ``None`` asks for each each at once.
-    :param now_ms: about now, in milliseconds since 1970: where an open end is thought to be when it must be cut. It
-        need not be right, for the last chunk is asked for with an open end.
-    :param per_target: how many chunks of one target may be held at once; ``None`` for no such limit.
+    :param ranges: for each target, the time ranges to read, earliest first, without overlap.
+    :param target_sessions: the number of sessions that a response should have; ``None`` asks for each range at once.
+    :param now_ms: about now, in milliseconds since 1970: the end that is assumed for an open range when it must be cut.
+        It may be wrong, because the last chunk of an open range keeps the open end.
+    :param per_target: how many chunks of one target may be held at once; ``None`` for no limit.
     """
 
     def __init__(
@@ -81,120 +71,120 @@ class Plan:
         self._now_ms = now_ms
         self._per_target = per_target
         self._queues = {
-            target: _TargetQueue(target, ChunkSizer(target_sessions), list(reversed(ranges)))
-            for target, ranges in ranges.items()
+            target: _TargetQueue(target, ChunkSizer(target_sessions), list(reversed(unread)))
+            for target, unread in ranges.items()
         }
-        self._line: deque[_TargetQueue] = deque()
-        self._unfinished = {target for target, ranges in ranges.items() if ranges}
+        self._round_robin: deque[_TargetQueue] = deque()
+        self._unfinished = {target for target, unread in ranges.items() if unread}
         for queue in self._queues.values():
-            self._stand_in_line(queue)
+            self._enqueue(queue)
 
     # --- handing out --------------------------------------------------------------------------------------------------
 
     def next(self) -> Chunk | None:
         """The next chunk to ask for; ``None`` if there is none now."""
-        if not self._line:
+        if not self._round_robin:
             return None
-        queue = self._line.popleft()
-        queue.waiting = False
+        queue = self._round_robin.popleft()
+        queue.is_queued = False
         time_range = self._cut(queue)
-        queue.asked.add(time_range.start_ms)
+        queue.in_flight.add(time_range.start_ms)
         queue.held += 1
-        self._stand_in_line(queue)
+        self._enqueue(queue)
         return Chunk(queue.target, time_range)
 
     def _cut(self, queue: _TargetQueue) -> TimeRange:
-        each = queue.unasked.pop()
-        left_ms = self._length_ms(each)
+        unasked = queue.unasked.pop()
+        left_ms = self._length_ms(unasked)
         span_ms = queue.sizer.span_ms(left_ms)
         if span_ms >= left_ms:
-            return each
-        cut_ms = each.start_ms + span_ms
-        queue.unasked.append(TimeRange.from_ms(cut_ms, each.end_ms))
-        return TimeRange.from_ms(each.start_ms, cut_ms)
+            return unasked
+        cut_ms = unasked.start_ms + span_ms
+        queue.unasked.append(TimeRange.from_ms(cut_ms, unasked.end_ms))
+        return TimeRange.from_ms(unasked.start_ms, cut_ms)
 
-    def _length_ms(self, each: TimeRange) -> int:
-        """How long a each is; with an open end, up to now."""
-        end_ms = max(self._now_ms, each.start_ms) if each.end_ms is None else each.end_ms
-        return end_ms - each.start_ms
+    def _length_ms(self, time_range: TimeRange) -> int:
+        """How long a time range is; with an open end, until now."""
+        end_ms = max(self._now_ms, time_range.start_ms) if time_range.end_ms is None else time_range.end_ms
+        return end_ms - time_range.start_ms
 
-    def _stand_in_line(self, queue: _TargetQueue, *, first: bool = False) -> None:
-        if not queue.unasked or queue.waiting:
+    def _enqueue(self, queue: _TargetQueue, *, first: bool = False) -> None:
+        if not queue.unasked or queue.is_queued:
             return
-        has_place = self._per_target is None or queue.held < self._per_target
-        if has_place and (not queue.asked or queue.sizer.is_known):
-            queue.waiting = True
+        may_hold_more = self._per_target is None or queue.held < self._per_target
+        if may_hold_more and (not queue.in_flight or queue.sizer.is_known):
+            queue.is_queued = True
             if first:
-                self._line.appendleft(queue)
+                self._round_robin.appendleft(queue)
             else:
-                self._line.append(queue)
+                self._round_robin.append(queue)
 
-    # --- what became of it --------------------------------------------------------------------------------------------
+    # --- results ------------------------------------------------------------------------------------------------------
 
-    def read(self, chunk: Chunk, *, sessions: int = 0, elapsed_s: float = 0.0) -> None:
-        """A chunk was read whole. Its place stays held until :meth:`give_back`.
+    def mark_read(self, chunk: Chunk, *, sessions: int = 0, elapsed_s: float = 0.0) -> None:
+        """A chunk was read whole. It stays held until :meth:`give_back`.
 
-        :param sessions: how many its response held.
-        :param elapsed_s: how long the response took.
+        :param sessions: how many sessions its responses had.
+        :param elapsed_s: how many seconds the slowest response took.
         """
         queue = self._queues[chunk.target]
         queue.sizer.learn(sessions, self._length_ms(chunk.time_range), elapsed_s)
         self._settled(queue, chunk)
 
     def give_up(self, chunk: Chunk) -> None:
-        """A chunk will not be read."""
+        """A chunk cannot be read."""
         queue = self._queues[chunk.target]
         queue.held -= 1
         self._settled(queue, chunk)
 
     def give_back(self, chunk: Chunk) -> None:
-        """A chunk that was read no longer takes memory."""
+        """A chunk that was read was handed over, and is no longer in memory."""
         queue = self._queues[chunk.target]
         queue.held -= 1
-        self._stand_in_line(queue)
+        self._enqueue(queue)
 
-    def cut_shorter(self, chunk: Chunk) -> bool:
-        """Ask for a chunk again in shorter ones, for it is too much at once.
+    def split(self, chunk: Chunk) -> bool:
+        """Ask for a chunk again in shorter chunks, because its response is too large or too slow.
 
-        :return: false if it is too short for that, or its target abandoned.
+        :return: false if the chunk is too short for that, or its target was abandoned.
         """
         queue = self._queues[chunk.target]
         length_ms = self._length_ms(chunk.time_range)
-        if queue.abandoned or length_ms < 2 * _SHORTEST_MS:
+        if queue.is_abandoned or length_ms < 2 * _SHORTEST_MS:
             return False
-        queue.sizer.too_much(length_ms)
+        queue.sizer.shorten(length_ms)
         queue.held -= 1
         queue.unasked = merge([*queue.unasked, chunk.time_range])[::-1]
-        queue.asked.discard(chunk.time_range.start_ms)
-        self._stand_in_line(queue, first=True)
+        queue.in_flight.discard(chunk.time_range.start_ms)
+        self._enqueue(queue, first=True)
         return True
 
     def aim_below(self, sessions: int) -> None:
-        """The service gives no more than so many sessions at once: aim at half of that."""
+        """The service stops at this number of sessions: aim at half of it."""
         for queue in self._queues.values():
             if queue.sizer.target_sessions is not None:
                 queue.sizer.target_sessions = max(1, min(queue.sizer.target_sessions, sessions // 2))
 
     def abandon(self, target: Target) -> list[TimeRange]:
-        """Ask nothing more of a target; what nobody had asked for yet."""
+        """Ask for nothing more of a target; returns what was not asked for yet."""
         queue = self._queues[target]
-        queue.abandoned = True
+        queue.is_abandoned = True
         dropped = queue.unasked[::-1]
         queue.unasked = []
-        if queue.waiting:
-            queue.waiting = False
-            self._line.remove(queue)
-        if not queue.asked:
+        if queue.is_queued:
+            queue.is_queued = False
+            self._round_robin.remove(queue)
+        if not queue.in_flight:
             self._unfinished.discard(target)
         return dropped
 
     def _settled(self, queue: _TargetQueue, chunk: Chunk) -> None:
-        queue.asked.discard(chunk.time_range.start_ms)
-        if not queue.asked and not queue.unasked:
+        queue.in_flight.discard(chunk.time_range.start_ms)
+        if not queue.in_flight and not queue.unasked:
             self._unfinished.discard(queue.target)
-        self._stand_in_line(queue)
+        self._enqueue(queue)
 
-    # --- where it stands ----------------------------------------------------------------------------------------------
+    # --- state ----------------------------------------------------------------------------------------------
 
     @property
     def targets(self) -> Sequence[Target]:
@@ -202,44 +192,12 @@ class Plan:
         return tuple(self._queues)
 
     def earliest_unread_ms(self, target: Target) -> int | None:
-        """Start of the earliest each of a target that has not been read; ``None`` if all has been."""
+        """Start of the earliest time range of a target that was not read yet; ``None`` if there is none."""
         queue = self._queues[target]
-        starts = [*queue.asked, *(each.start_ms for each in queue.unasked[-1:])]
+        starts = [*queue.in_flight, *(unasked.start_ms for unasked in queue.unasked[-1:])]
         return min(starts, default=None)
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is under way and nothing is left to ask."""
+        """Whether nothing is in flight and nothing is left to ask for."""
         return not self._unfinished
-
-
-def merge(ranges: Iterable[TimeRange]) -> list[TimeRange]:
-    """The same instants in as few ranges as possible, earliest first."""
-    merged: list[TimeRange] = []
-    for chunk in sorted(ranges, key=lambda chunk: chunk.start_ms):
-        last = merged[-1] if merged else None
-        if last is None or (last.end_ms is not None and chunk.start_ms > last.end_ms):
-            merged.append(chunk)
-        elif last.end_ms is not None and (chunk.end_ms is None or chunk.end_ms > last.end_ms):
-            merged[-1] = TimeRange.from_ms(last.start_ms, chunk.end_ms)
-    return merged
-
-
-def left_to_read(asked: TimeRange, already: Iterable[TimeRange]) -> list[TimeRange]:
-    """What of a range is not covered by the others, earliest first."""
-    covered = merge(already)
-    return list(_gaps(asked, covered)) if covered else [asked]
-
-
-def _gaps(asked: TimeRange, covered: Iterable[TimeRange]) -> Iterator[TimeRange]:
-    start_ms, end_ms = asked.start_ms, asked.end_ms
-    for chunk in covered:
-        if end_ms is not None and chunk.start_ms >= end_ms:
-            break
-        if chunk.start_ms > start_ms:
-            yield TimeRange.from_ms(start_ms, chunk.start_ms)
-        if chunk.end_ms is None:
-            return
-        start_ms = max(start_ms, chunk.end_ms)
-    if end_ms is None or start_ms < end_ms:
-        yield TimeRange.from_ms(start_ms, end_ms)

@@ -1,4 +1,4 @@
-"""Puts the query of one chunk to the service."""
+"""Reads one chunk: the calls that it takes, and the proof that their responses are whole."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ import attrs
 import msgspec
 
 from smappee_async.errors import ResponseDecodeError
+from smappee_async.events import EventReporter
 from smappee_async.models import SessionState
-from smappee_async.protocol.requests import Request, park_sessions, station_sessions
 from smappee_async.protocol.responses import read_sessions_in_steps
-from smappee_async.query.plan import Chunk, Target
+from smappee_async.query.plan import Chunk
 from smappee_async.query.truncation import TruncationCheck, cut_in_two, distinct
 from smappee_async.timerange import TimeRange
-from smappee_async.transport.call import CallCost, Caller
+from smappee_async.transport.call import CallCost, Caller, CallResult
 
-Answers = list[list[msgspec.Raw]]
-
-#: Which queries response for a state, in the order that loses nothing: a session that ends in between is in the second.
-_QUERIES: Final[Mapping[SessionState, tuple[bool, ...]]] = {
+#: The values of ``active`` that a state needs. Active ones first: a session that ends between the two requests is then
+#: in the second response, and not in neither.
+_ACTIVE: Final[Mapping[SessionState, tuple[bool, ...]]] = {
     "completed": (False,),
     "active": (True,),
     "all": (True, False),
@@ -31,22 +30,25 @@ _QUERIES: Final[Mapping[SessionState, tuple[bool, ...]]] = {
 
 @attrs.frozen
 class FetchedChunk:
-    """What came back about a chunk.
+    """A chunk that was read whole.
 
-    :param responses: the records of each response, in the order in which they were asked for.
-    :param slowest_s: the longest that one of them took, without the waits before it.
+    :param responses: the records of each response, in the order of the requests.
+    :param slowest_s: seconds that the slowest response took, without the waits before it.
     """
 
-    responses: Answers
+    chunk: Chunk
+    responses: list[list[msgspec.Raw]]
     slowest_s: float
 
 
 class ChunkReader:
-    """Makes the calls that response for a chunk.
+    """Makes the calls that a chunk needs.
 
-    :param truncation: what is known of a limit on the sessions in one response.
-    :param verifying: held while a response is proven whole.
-    :param deadline_at: loop time at which every call ends; ``None`` for no such time.
+    :param truncation: what is known of a limit on the sessions in one response; shared by all streams of a client.
+    :param verifying: held while a response is verified; shared by all streams of a client.
+    :param cost: takes the cost of the calls.
+    :param deadline_at: loop time at which every call ends; ``None`` for no deadline.
+    :param stream_id: the operation that the chunks are part of, see :class:`ClientEvent`.
     """
 
     def __init__(
@@ -54,83 +56,94 @@ class ChunkReader:
         caller: Caller,
         base_url: str,
         state: SessionState,
+        *,
         truncation: TruncationCheck,
         verifying: anyio.Lock,
+        reporter: EventReporter,
         cost: CallCost,
         deadline_at: float | None,
+        stream_id: int | None,
     ) -> None:
         self._caller = caller
         self._base_url = base_url
+        self._active = _ACTIVE[state]
         self._truncation = truncation
         self._verifying = verifying
-        self._queries = _QUERIES[state]
+        self._reporter = reporter
         self._cost = cost
         self._deadline_at = deadline_at
+        self._stream_id = stream_id
 
-    async def ask(self, chunk: Chunk) -> FetchedChunk:
-        """Ask for a chunk.
+    async def read(self, chunk: Chunk) -> FetchedChunk:
+        """Read a chunk.
 
         :raises SmappeeError: one of the calls did not succeed.
         """
-        cost = CallCost()
-        responses: Answers = []
-        try:
-            for active in self._queries:
-                responses.append(await self._records(chunk.target, chunk.time_range, active=active, cost=cost))
-        finally:
-            self._cost.add(cost)
-        return FetchedChunk(responses, cost.slowest_s)
+        reporter = self._reporter
+        facts = chunk.target.facts(chunk.time_range) if reporter.is_listening else None
+        with reporter.operation("chunk", facts, parent_id=self._stream_id) as operation:
+            progress = _ChunkInProgress(chunk, operation.id)
+            responses = [await self._whole(progress, active=active) for active in self._active]
+            operation.note(sessions=sum(map(len, responses)))
+        return FetchedChunk(chunk, responses, progress.slowest_s)
 
-    async def _records(
-        self, target: Target, time_range: TimeRange, *, active: bool, cost: CallCost
-    ) -> list[msgspec.Raw]:
-        """The records of one range, proven whole where there is doubt."""
-        records = await self._call(target, time_range, active=active, cost=cost)
+    async def _whole(self, progress: _ChunkInProgress, *, active: bool) -> list[msgspec.Raw]:
+        """The records of the chunk, verified where its response may have been cut off."""
+        records = await self._call(progress, progress.chunk.time_range, active=active)
         if not self._truncation.is_suspect(len(records)):
             return records
-        # One proof at a time: it may settle the doubt about the others.
-        async with self._verifying if self._truncation.found is None else nullcontext():
+        # One verification at a time, because its result may make those of the others unnecessary.
+        async with self._verifying if self._truncation.limit is None else nullcontext():
             if not self._truncation.is_suspect(len(records)):
                 return records
-            return await self._in_parts(target, time_range, records, active=active, cost=cost)
+            return await self._in_two_parts(progress, progress.chunk.time_range, records, active=active)
 
-    async def _in_parts(
+    async def _in_two_parts(
         self,
-        target: Target,
+        progress: _ChunkInProgress,
         time_range: TimeRange,
         records: list[msgspec.Raw],
         *,
         active: bool,
-        cost: CallCost,
         is_part: bool = False,
     ) -> list[msgspec.Raw]:
-        """The records of a range whose response may have been cut off, by asking again in two parts."""
+        """The records of a time range whose response may have been cut off: it is asked for again in two parts."""
         parts = cut_in_two(time_range, records)
         if parts is None:
-            # A part that is as large as the whole was, beside another that is not empty: that cannot be all of it.
-            if len(records) != self._truncation.found and not is_part:
+            # A part with as many records as the whole, beside another part with records: the whole was cut off.
+            if len(records) != self._truncation.limit and not is_part:
                 return records
             raise ResponseDecodeError(
                 f"the service stops at {len(records)} sessions, and as many started at one instant",
-                facts=self._request(target, time_range, active=active).facts,
+                facts=progress.chunk.target.request(self._base_url, time_range, active=active).facts,
             )
         again: list[msgspec.Raw] = []
         for part in parts:
-            found = await self._call(target, part, active=active, cost=cost)
+            found = await self._call(progress, part, active=active)
             if len(found) >= len(records):
-                found = await self._in_parts(target, part, found, active=active, cost=cost, is_part=True)
+                found = await self._in_two_parts(progress, part, found, active=active, is_part=True)
             again += found
-        # Counting sessions takes a while; where the parts hold no more records, there is nothing to count.
+        # To count ids takes time, and is not needed where the parts have no more records than the whole.
         is_whole = len(again) <= len(records) or distinct(again) <= distinct(records)
         self._truncation.learn(len(records), is_whole=is_whole)
         return again
 
-    async def _call(self, target: Target, time_range: TimeRange, *, active: bool, cost: CallCost) -> list[msgspec.Raw]:
-        request = self._request(target, time_range, active=active)
-        return await self._caller.call(request, read_sessions_in_steps, deadline_at=self._deadline_at, add_to=cost)
+    async def _call(self, progress: _ChunkInProgress, time_range: TimeRange, *, active: bool) -> list[msgspec.Raw]:
+        result: CallResult[list[msgspec.Raw]] = await self._caller.call(
+            progress.chunk.target.request(self._base_url, time_range, active=active),
+            read_sessions_in_steps,
+            deadline_at=self._deadline_at,
+            add_cost_to=self._cost,
+            parent_id=progress.operation_id,
+        )
+        progress.slowest_s = max(progress.slowest_s, result.elapsed_s)
+        return result.value
 
-    def _request(self, target: Target, time_range: TimeRange, *, active: bool) -> Request:
-        if target.serial_number is not None:
-            return station_sessions(self._base_url, target.serial_number, time_range, active=active)
-        assert target.service_location_id is not None
-        return park_sessions(self._base_url, target.service_location_id, time_range, active=active)
+
+@attrs.define
+class _ChunkInProgress:
+    """What is known while a chunk is read."""
+
+    chunk: Chunk
+    operation_id: int | None
+    slowest_s: float = 0.0

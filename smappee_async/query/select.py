@@ -4,36 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-import attrs
 import msgspec
 
 from smappee_async.defaults import LATEST_MS, SLICE_SESSIONS
 from smappee_async.errors import CallFacts, ResponseDecodeError
 from smappee_async.models import OPEN_STATUSES, ChargingSession, InvalidRecord, SessionState, SessionStatus
 from smappee_async.protocol.converter import SESSION_READER
+from smappee_async.query.account import StreamAccount
 from smappee_async.query.plan import Chunk
 from smappee_async.query.session_query import OnInvalid
 
 _STOPPED = SessionStatus.STOPPED
 
 
-@attrs.define
-class Account:
-    """What became of every record that arrived."""
-
-    received: int = 0
-    kept: int = 0
-    filtered: int = 0
-    duplicates: int = 0
-    invalid: list[InvalidRecord] = attrs.field(factory=list)
-    unknown_statuses: dict[str, int] = attrs.field(factory=dict)
-
-
 def select_sessions(
     chunk: Chunk,
     responses: Sequence[Sequence[msgspec.Raw]],
     state: SessionState,
-    account: Account,
+    account: StreamAccount,
     *,
     on_invalid: OnInvalid,
     on_unknown_status: Callable[[str], None],
@@ -67,7 +55,7 @@ def _select_slice(
     response: Sequence[msgspec.Raw],
     first: int,
     state: SessionState,
-    account: Account,
+    account: StreamAccount,
     seen: set[int],
     *,
     on_invalid: OnInvalid,
@@ -108,7 +96,7 @@ def _select_slice(
 
 
 def _read_singly(
-    chunk: Chunk, raws: Sequence[msgspec.Raw], first: int, account: Account, on_invalid: OnInvalid
+    chunk: Chunk, raws: Sequence[msgspec.Raw], first: int, account: StreamAccount, on_invalid: OnInvalid
 ) -> list[ChargingSession]:
     """The records of a slice of which at least one is odd."""
     sessions = []
@@ -124,7 +112,7 @@ def _read_singly(
     return sessions
 
 
-def _report(error: ResponseDecodeError, chunk: Chunk, index: int, raw: msgspec.Raw, account: Account) -> None:
+def _report(error: ResponseDecodeError, chunk: Chunk, index: int, raw: msgspec.Raw, account: StreamAccount) -> None:
     error.index = index
     error.with_facts(
         CallFacts(

@@ -1,9 +1,10 @@
 """Whether a response may have been cut off silently. Pure.
 
-No limit on the sessions of one response is documented, and none is ruled out. A service that gave n sessions once does
-not stop at fewer, so only a response larger than any before must be proven whole: its range is asked again in two parts
-that hold half of its sessions each. If the parts hold as many, it was whole, and every response up to its size is
-trusted from then on. If they hold more, the service stops at n, and every response of n is asked for in parts.
+No limit on the sessions of one response is documented, and none is excluded. A service that gave n sessions once does
+not stop at fewer, so only a response larger than all before is verified: its time range is asked for again in two parts
+that hold half of its sessions each. If the parts hold as many sessions, the response was whole, and every response up
+to its size is trusted from then on. If they hold more, the service stops at n, and every response of n is asked for in
+parts.
 """
 
 from __future__ import annotations
@@ -19,29 +20,32 @@ from smappee_async.timerange import TimeRange
 class TruncationCheck:
     """What is known of a limit on the sessions in one response; one for all streams of a client.
 
-    :param verify_from: fewer sessions than this are believed at once; ``None`` believes everything.
+    :param verify_from: responses with fewer sessions are trusted; ``None`` trusts all.
     """
 
     def __init__(self, verify_from: int | None) -> None:
-        self.found: int | None = None
-        """The limit, once it was found."""
-        self._doubted_from = verify_from
-        self._proven = 0
+        self.limit: int | None = None
+        """The number of sessions at which the service stops, once it is known."""
+        self._verify_from = verify_from
+        self._verified = 0
 
     def is_suspect(self, sessions: int) -> bool:
         """Whether a response with so many sessions may have been cut off."""
-        if self._doubted_from is None or sessions < self._doubted_from:
+        if self._verify_from is None or sessions < self._verify_from:
             return False
-        if self.found is not None:
-            return sessions >= self.found
-        return sessions > self._proven
+        if self.limit is not None:
+            return sessions >= self.limit
+        return sessions > self._verified
 
     def learn(self, records: int, *, is_whole: bool) -> None:
-        """A response with so many records was asked again in parts, which held as many sessions, or more."""
+        """A response with so many records was asked for again in parts.
+
+        :param is_whole: whether the parts held no more sessions than the response.
+        """
         if not is_whole:
-            self.found = records if self.found is None else min(self.found, records)
-        elif self.found is None:
-            self._proven = max(self._proven, records)
+            self.limit = records if self.limit is None else min(self.limit, records)
+        elif self.limit is None:
+            self._verified = max(self._verified, records)
 
 
 _SAMPLE: Final = 100
@@ -60,7 +64,7 @@ _IDENTITY = msgspec.json.Decoder(_Identity)
 
 
 def distinct(records: Sequence[msgspec.Raw]) -> int:
-    """How many sessions records are about: a service that says things twice does not hold back."""
+    """How many distinct ids the records have: duplicates do not prove truncation."""
     return len({_identity(record) for record in records})
 
 
@@ -72,8 +76,8 @@ def _identity(record: msgspec.Raw) -> int | str | bytes:
 
 
 def cut_in_two(time_range: TimeRange, records: Sequence[msgspec.Raw]) -> tuple[TimeRange, TimeRange] | None:
-    """Two parts of a range that hold about half of the records each; ``None`` if all of them start at one instant."""
-    # A look at some of them tells where the middle is.
+    """Two parts of a time range with about half of the records each; ``None`` if all records start at one instant."""
+    # A sample is enough to find the middle.
     step = max(1, len(records) // _SAMPLE)
     starts = sorted(start_ms for record in records[::step] if (start_ms := _start_ms(record)) is not None)
     if step > 1 and len(set(starts)) == 1:
@@ -91,4 +95,4 @@ def _start_ms(record: msgspec.Raw) -> int | None:
     try:
         return _START.decode(record).start_ms
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None  # will be reported as unreadable where records are read
+        return None  # reported as invalid when the records are read

@@ -1,4 +1,4 @@
-"""One call as the rest of the package sees it: a request goes in, a value comes out, whatever it took."""
+"""One call as the rest of the package sees it: a request goes in, and a value comes out after enough attempts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 import types
 from collections.abc import Callable, Generator
 from http import HTTPStatus
-from typing import Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar, cast
 
 import attrs
 
@@ -19,82 +19,110 @@ from smappee_async.errors import (
     DeadlineExceeded,
     RequestError,
     SmappeeError,
+    without_frames,
 )
-from smappee_async.events import ClientEvent, EventKind, OnEvent, is_listening, tell
+from smappee_async.events import EventReporter
 from smappee_async.limits import RetryPolicy
 from smappee_async.protocol.requests import Request
 from smappee_async.protocol.responses import Response
 from smappee_async.secret import Secret
-from smappee_async.transport.gate import Gate
+from smappee_async.transport.gate import Gate, Permit
 from smappee_async.transport.http import HttpTransport
 from smappee_async.transport.retry import RetryBudget, RetryDecision, is_transient, next_attempt
 
 ResultT = TypeVar("ResultT")
-#: Turns a response into a result, or raises a :class:`RequestError`; yields where the event loop may have its turn.
-Read = Callable[[Response], Generator[None, None, ResultT]]
+#: Makes a value of a response, or raises a :class:`RequestError`. For a large response it may be a generator function
+#: that yields wherever the event loop may run other tasks.
+ReadResponse = Callable[[Response], ResultT | Generator[None, None, ResultT]]
 
 
 class AccessTokens(Protocol):
     """Where access tokens come from."""
 
     async def access_token(self, rejected: Secret | None = None) -> Secret:
-        """A token that is good now, and is not ``rejected``."""
+        """A token that is good now and is not ``rejected``."""
         ...
 
 
 @attrs.define
 class CallCost:
-    """What calls have cost so far."""
+    """What calls have cost so far.
+
+    :ivar requests: requests sent, repeated ones included.
+    :ivar retries: requests sent again after a failure.
+    :ivar bytes: size of the response bodies, decompressed.
+    """
 
     requests: int = 0
     retries: int = 0
     bytes: int = 0
-    slowest_s: float = 0.0
-    """The longest that a good response took, without the waits before it."""
 
     def add(self, other: CallCost) -> None:
-        """Count another's cost in."""
+        """Add the cost of other calls."""
         self.requests += other.requests
         self.retries += other.retries
         self.bytes += other.bytes
-        self.slowest_s = max(self.slowest_s, other.slowest_s)
+
+
+class CallResult(NamedTuple, Generic[ResultT]):
+    """The value that a call brought.
+
+    :param value: what was read from the response.
+    :param elapsed_s: seconds that the successful attempt took, without the waits before it.
+    """
+
+    value: ResultT
+    elapsed_s: float
 
 
 class Caller:
-    """Makes calls: gate, token, attempt, and again where that helps."""
+    """Makes calls: permit, token, attempt, and another attempt where that helps.
+
+    :param jitter: gives random numbers in [0, 1) for the waits between attempts.
+    """
 
     def __init__(
-        self, transport: HttpTransport, gate: Gate, tokens: AccessTokens, policy: RetryPolicy, on_event: OnEvent | None
+        self,
+        transport: HttpTransport,
+        gate: Gate,
+        tokens: AccessTokens,
+        policy: RetryPolicy,
+        reporter: EventReporter,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._transport = transport
         self._gate = gate
         self._tokens = tokens
         self._policy = policy
         self._budget = RetryBudget(policy.budget)
-        self._on_event = on_event
+        self._reporter = reporter
+        self._jitter = jitter
         self._clock = asyncio.get_running_loop().time
-        self._one_by_one = asyncio.Lock()
+        self._large_body = asyncio.Lock()
 
     async def call(
         self,
         request: Request,
-        read: Read[ResultT],
+        read: ReadResponse[ResultT],
         *,
         deadline_at: float | None = None,
-        add_to: CallCost | None = None,
-    ) -> ResultT:
-        """Send a request until it succeeds or trying again makes no sense, and read the response.
+        add_cost_to: CallCost | None = None,
+        parent_id: int | None = None,
+    ) -> CallResult[ResultT]:
+        """Send a request until it succeeds or another attempt makes no sense, and read the response.
 
-        :param read: what to make of the response.
-        :param deadline_at: loop time at which the call ends, come what may: waiting, tokens and attempts included.
+        :param read: makes the value of the response.
+        :param deadline_at: loop time at which the call ends in any case: waits, tokens and attempts included.
+        :param add_cost_to: takes the cost of the call, also of one that fails.
+        :param parent_id: the operation that the call is part of, see :class:`ClientEvent`.
         :raises SmappeeError: with the facts of the call filled in.
         """
         started_at = self._clock()
         cost = CallCost()
         try:
             if deadline_at is None:
-                return await self._until_done(request, read, cost)
-            return await self._within(deadline_at, request, read, cost)
+                return await self._until_done(request, read, cost, parent_id)
+            return await self._within(deadline_at, request, read, cost, parent_id)
         except SmappeeError as error:
             elapsed_s = self._clock() - started_at
             error.with_facts(attrs.evolve(request.facts, attempts=cost.requests or None, elapsed_s=elapsed_s))
@@ -102,40 +130,45 @@ class Caller:
         finally:
             if cost.requests > 1:
                 cost.retries = cost.requests - 1
-            if add_to is not None:
-                add_to.add(cost)
+            if add_cost_to is not None:
+                add_cost_to.add(cost)
 
-    async def _within(self, deadline_at: float, request: Request, read: Read[ResultT], cost: CallCost) -> ResultT:
+    async def _within(
+        self, deadline_at: float, request: Request, read: ReadResponse[ResultT], cost: CallCost, parent_id: int | None
+    ) -> CallResult[ResultT]:
         timer = asyncio.timeout_at(deadline_at)
         if self._clock() < deadline_at:
             try:
                 async with timer:
-                    return await self._until_done(request, read, cost)
+                    return await self._until_done(request, read, cost, parent_id)
             except TimeoutError:
                 if not timer.expired():
                     raise
         raise DeadlineExceeded("the deadline passed before the call was done")
 
-    async def _until_done(self, request: Request, read: Read[ResultT], cost: CallCost) -> ResultT:
-        attempts = 0  # since the call began, or since patience began anew
+    async def _until_done(
+        self, request: Request, read: ReadResponse[ResultT], cost: CallCost, parent_id: int | None
+    ) -> CallResult[ResultT]:
+        attempts = 0  # since the call began, or since the last wait that ``patience`` allowed
         rejected: Secret | None = None
         last_cost = 0
         while True:
             attempts += 1
-            outcome: ResultT | RequestError
+            outcome: CallResult[ResultT] | RequestError
             token: Secret | None = None
             try:
-                # Before the permit, so that a renewal holds none; and again if the wait for it may have been long.
+                # Before the permit, so that no permit is held during a renewal. Again after a wait, because the token
+                # may have expired meanwhile.
                 token = await self._tokens.access_token(rejected)
-                permit = await self._gate.enter()
+                permit = await self._permit(request, parent_id)
                 try:
                     if permit.had_to_wait:
                         token = await self._tokens.access_token(rejected)
-                    outcome = await self._attempt(request, token, read, cost)
+                    outcome = await self._attempt(request, token, read, cost, parent_id)
                 finally:
                     self._gate.leave(permit)
-            except RequestError as error:  # the token call did not get through
-                token, outcome = None, error.with_traceback(None)
+            except RequestError as error:  # the token call failed
+                token, outcome = None, without_frames(error)
             if not isinstance(outcome, RequestError):
                 self._budget.give(last_cost or 1)
                 return outcome
@@ -145,83 +178,84 @@ class Caller:
                         "Smappee refused a fresh access token", facts=CallFacts(status=outcome.facts.status)
                     )
                 rejected = token
-                attempts -= 1  # renewing is not failing: the call still has all its attempts
+                attempts -= 1  # an expired token is no failure: the call keeps all its attempts
                 continue
-            again = next_attempt(outcome, attempts, self._policy, random.random())
-            if again is not None and not self._budget.take(again.cost):
-                again, outcome.retry_budget_exhausted = None, True
-            if again is None:
-                again = self._with_patience(outcome)
+            decision = next_attempt(outcome, attempts, self._policy, self._jitter(), replayable=request.replayable)
+            if decision is not None and not self._budget.take(decision.cost):
+                decision, outcome.retry_budget_exhausted = None, True
+            if decision is None:
+                decision = self._with_patience(outcome)
                 attempts = 0
-            if again is None:
+            if decision is None:
                 raise outcome
-            last_cost = again.cost
-            await self._wait(again, outcome, request)
+            last_cost = decision.cost
+            await self._wait(decision, outcome, request, parent_id)
+
+    async def _permit(self, request: Request, parent_id: int | None) -> Permit:
+        pause_s = self._gate.pause_s
+        if pause_s is None:
+            return await self._gate.enter()
+        with self._reporter.operation(
+            "wait", request.facts, parent_id=parent_id, detail=self._gate.pause_reason, wait_s=pause_s
+        ):
+            return await self._gate.enter()
 
     async def _attempt(
-        self, request: Request, token: Secret, read: Read[ResultT], cost: CallCost
-    ) -> ResultT | RequestError:
-        """Send once; an error is returned, so that no frame that saw the response is part of its traceback."""
+        self, request: Request, token: Secret, read: ReadResponse[ResultT], cost: CallCost, parent_id: int | None
+    ) -> CallResult[ResultT] | RequestError:
+        """Send once. An error is returned, see :func:`smappee_async.errors.unwrap`: the frames here hold the body."""
         cost.requests += 1
-        began_at = self._clock()
-        try:
-            response = await self._transport.send(request, token)
-            cost.bytes += len(response.body)
-            if len(response.body) <= SMALL_BODY_BYTES:
-                result = await _in_turns(read(response))
-            else:
-                # Answers come in bursts; all of them in one turn of the loop would hold up whatever else runs in it.
-                async with self._one_by_one:
-                    result = await _in_turns(read(response))
-        except RequestError as error:
-            # Any definite response, a 404 too, shows that the service is up.
-            self._gate.failed() if is_transient(error) else self._gate.answered()
-            self._tell("failed", request, cost, detail=error.reason)
-            return error.with_traceback(None)
-        self._gate.answered()
-        cost.slowest_s = max(cost.slowest_s, self._clock() - began_at)
-        self._tell("answered", request, cost, status=response.status)
-        return result
-
-    def _tell(
-        self, kind: EventKind, request: Request, cost: CallCost, *, detail: str = "", status: int | None = None
-    ) -> None:
-        if is_listening(self._on_event):
-            facts = attrs.evolve(request.facts, attempts=cost.requests, status=status)
-            tell(self._on_event, ClientEvent(kind=kind, facts=facts, detail=detail))
+        started_at = self._clock()
+        with self._reporter.operation("attempt", request.facts, parent_id=parent_id) as attempt:
+            try:
+                response = await self._transport.send(request, token)
+                cost.bytes += len(response.body)
+                if len(response.body) <= SMALL_BODY_BYTES:
+                    value = await _read(read, response)
+                else:
+                    # Responses come in bursts. To read several large ones in one turn would hold the event loop long.
+                    async with self._large_body:
+                        value = await _read(read, response)
+            except RequestError as error:
+                # Any definite response, a 404 too, shows that the service is up.
+                self._gate.failed() if is_transient(error) else self._gate.succeeded()
+                attempt.note(status=error.facts.status, attempts=cost.requests)
+                attempt.fail(error.reason)
+                return without_frames(error)
+            self._gate.succeeded()
+            attempt.note(status=response.status, attempts=cost.requests)
+            return CallResult(value, self._clock() - started_at)
 
     def _with_patience(self, error: RequestError) -> RetryDecision | None:
-        """With patience, an outage is waited out: everybody pauses, and one probe asks now and then."""
+        """With ``patience``, a call waits for the end of an outage: all calls pause, and one probe is sent at times."""
         patience, down_since = self._policy.patience, self._gate.down_since
         if patience is None or down_since is None or not is_transient(error):
             return None
         if self._clock() - down_since >= patience.total_seconds():
             return None
         asked_s = error.retry_after_s if isinstance(error, ApiError) else None
-        return RetryDecision(wait_s=max(PROBE_INTERVAL_S * (1 + random.random()), asked_s or 0.0), pause=True, cost=0)
+        return RetryDecision(wait_s=max(PROBE_INTERVAL_S * (1 + self._jitter()), asked_s or 0.0), pause=True, cost=0)
 
-    async def _wait(self, again: RetryDecision, error: RequestError, request: Request) -> None:
-        if again.pause:
-            self._gate.pause(again.wait_s)
-        event = ClientEvent(
-            kind="paused" if again.pause else "retrying", facts=request.facts, detail=error.reason, wait_s=again.wait_s
-        )
-        tell(self._on_event, event)
-        if not again.pause:  # a pause is waited out at the gate, with everybody else
-            await asyncio.sleep(again.wait_s)
+    async def _wait(
+        self, decision: RetryDecision, error: RequestError, request: Request, parent_id: int | None
+    ) -> None:
+        if decision.pause:
+            self._gate.pause(decision.wait_s, error.reason)  # all calls wait at the gate, this one too
+            return
+        with self._reporter.operation(
+            "wait", request.facts, parent_id=parent_id, detail=error.reason, wait_s=decision.wait_s
+        ):
+            await asyncio.sleep(decision.wait_s)
 
 
-def at_once(read: Callable[[Response], ResultT]) -> Read[ResultT]:
-    """For what is read in one go."""
-
-    def steps(response: Response) -> Generator[None, None, ResultT]:
-        return read(response)
-        yield
-
-    return steps
+async def _read(read: ReadResponse[ResultT], response: Response) -> ResultT:
+    result = read(response)
+    if isinstance(result, types.GeneratorType):
+        return cast(ResultT, await _in_turns(result))
+    return cast(ResultT, result)
 
 
 @types.coroutine
 def _in_turns(steps: Generator[None, None, ResultT]) -> Generator[None, None, ResultT]:
-    """Awaitable: a bare yield gives the event loop its turn, as ``asyncio.sleep(0)`` does."""
+    """Awaitable: each yield lets the event loop run other tasks, as ``asyncio.sleep(0)`` does."""
     return (yield from steps)

@@ -1,19 +1,17 @@
-"""The one gate in front of Smappee: how many calls at once, how many a second, and a pause that holds for everybody."""
+"""The gate in front of Smappee: how many calls at once, how many a second, and a pause that holds all of them."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import NamedTuple
 
-from aiolimiter import AsyncLimiter
-
-from smappee_async.limits import Limits
+from smappee_async.transport.rate import RateLimiter
 
 
 class Permit(NamedTuple):
     """The right to make one call.
 
-    :param is_probe: whether it is the one call that is let through after a pause.
+    :param is_probe: whether it is the one call that is allowed after a pause.
     :param had_to_wait: whether time may have passed before it was given.
     """
 
@@ -22,29 +20,37 @@ class Permit(NamedTuple):
 
 
 class Gate:
-    """Every call of a client goes through here before any of its timers starts.
+    """Every call of a client passes the gate before any of its timers starts.
 
-    When the server says that it is too busy, :meth:`pause` holds everybody back. After the pause a single probe goes
-    first; once it succeeds the rest follow, so that a service that just came back is not run over again.
+    When the server says that it is too busy, :meth:`pause` holds all calls. After the pause one call goes first, as a
+    probe. The others follow when it succeeds, so that a service that has just recovered is not overloaded again.
+
+    :param concurrency: how many calls may hold a permit at once.
+    :param rate: limits the calls in a second; ``None`` for no limit.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        # asyncio's own: anyio's limiters give way to the event loop at each permit, which costs more than all the rest.
-        self._permits = asyncio.Semaphore(limits.concurrency)
-        self._rate = None
-        if limits.requests_per_second is not None:
-            burst = max(1.0, limits.requests_per_second)
-            self._rate = AsyncLimiter(burst, burst / limits.requests_per_second)
+    def __init__(self, concurrency: int, rate: RateLimiter | None) -> None:
+        # asyncio's semaphore, because anyio's limiter yields to the event loop for each permit. That would cost more
+        # than everything else here.
+        self._permits = asyncio.Semaphore(concurrency)
+        self._rate = rate
         self._clock = asyncio.get_running_loop().time
         self._opens_at = 0.0
         self._paused = False
         self._probe_is_out = False
         self._changed = asyncio.Event()
+        self.pause_reason = ""
+        """Why calls are held: the sentence that :meth:`pause` was given last."""
         self.down_since: float | None = None
-        """When the first of the failures came that no success has followed; loop time, seconds."""
+        """Loop time, in seconds, of the first failure that no success has followed."""
+
+    @property
+    def pause_s(self) -> float | None:
+        """How many seconds the pause still lasts, 0 while its probe is awaited; ``None`` without a pause."""
+        return max(0.0, self._opens_at - self._clock()) if self._paused else None
 
     async def enter(self) -> Permit:
-        """Wait for a free permit, the end of a pause and the rate. The permit is held until :meth:`leave`."""
+        """Wait for a permit, for the end of a pause and for the rate. The permit is held until :meth:`leave`."""
         had_to_wait = self._paused or self._rate is not None or self._permits.locked()
         await self._permits.acquire()
         is_probe = False
@@ -65,7 +71,7 @@ class Gate:
             self._notify()
 
     async def _wait_until_open(self) -> bool:
-        """Wait out the pause; true for the one caller that is let through as its probe."""
+        """Wait for the end of the pause; true for the one caller that becomes its probe."""
         while self._paused:
             wait_s = self._opens_at - self._clock()
             if wait_s > 0:
@@ -77,20 +83,21 @@ class Gate:
                 return True
         return False
 
-    def pause(self, seconds: float) -> None:
-        """Hold everybody back for this long; a longer pause that is under way stays."""
+    def pause(self, seconds: float, reason: str) -> None:
+        """Hold all calls for this long. A longer pause that has begun already stays."""
         self._paused = True
+        self.pause_reason = reason
         self._opens_at = max(self._opens_at, self._clock() + seconds)
 
-    def answered(self) -> None:
-        """A good response came: the service is up, and a pause that has been waited out ends."""
+    def succeeded(self) -> None:
+        """The service gave a definite response, so it is up; a pause whose time has passed ends."""
         self.down_since = None
         if self._paused and self._clock() >= self._opens_at:
             self._paused = False
             self._notify()
 
     def failed(self) -> None:
-        """A call failed in a way that speaks of the service, not of the call."""
+        """A call failed because of the service or the network, not because of what was asked."""
         if self.down_since is None:
             self.down_since = self._clock()
 

@@ -1,8 +1,8 @@
-"""One attempt over HTTP, bounded in time and size. What aiohttp raises does not get past this module.
+"""One attempt over HTTP, with limits on time and size. No exception of aiohttp leaves this module.
 
-aiohttp's defaults that are not good enough here, each pinned by a test: it sends an idempotent request a second time
-when the server hangs up, follows 307 with the body to anywhere, counts the wait for a free connection as time-out,
-reads bodies of any size, shares cookies between accounts, and puts the bearer token in its exceptions.
+Defaults of aiohttp that this module changes, each pinned by a test: aiohttp sends an idempotent request a second time
+when the server disconnects, follows a 307 to any host with the body, counts the wait for a free connection as part of
+the time-out, reads bodies of any size, shares cookies between accounts, and puts the bearer token in its exceptions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from yarl import URL
 
 from smappee_async._version import __version__
 from smappee_async.defaults import KEEPALIVE_S
-from smappee_async.errors import CallFacts, ConfigurationError, RequestError, ResponseTooLarge, TransportError
+from smappee_async.errors import CallFacts, ConfigurationError, RequestError, ResponseTooLarge, TransportError, unwrap
 from smappee_async.limits import Limits
 from smappee_async.protocol.requests import Request
 from smappee_async.protocol.responses import Response
@@ -25,10 +25,10 @@ _READ_SIZE = 256 * 1024
 
 
 class HttpTransport:
-    """Sends one request at a time per call, over a session of its own.
+    """Sends requests over an aiohttp session of its own.
 
-    :param host_session: a session that the host program owns. Its connection pool is shared; the session itself is not
-        used, so that its cookies, headers and settings neither reach Smappee nor are changed by it. It is never closed.
+    :param host_session: a session that the host program owns. Only its connector is used, so that its cookies and
+        headers neither reach Smappee nor are changed. It is never closed.
     """
 
     def __init__(self, limits: Limits, host_session: aiohttp.ClientSession | None = None) -> None:
@@ -45,14 +45,14 @@ class HttpTransport:
                     limit=limits.concurrency, limit_per_host=limits.concurrency, keepalive_timeout=KEEPALIVE_S
                 ),
                 connector_owner=connector is None,
-                # Two accounts in one process must not share a session cookie.
+                # Two accounts in one process must not share cookies.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={
                     "User-Agent": f"smappee-async/{__version__}",
                     "Accept": "application/json",
                     "Accept-Encoding": "gzip",
                 },
-                # Never the environment: with a .netrc, aiohttp refuses to send the bearer token.
+                # With trust_env and a .netrc file, aiohttp refuses to send the bearer token.
                 trust_env=False,
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=limits.connect_timeout_s, sock_read=limits.read_timeout_s
@@ -64,21 +64,17 @@ class HttpTransport:
                 "the http_session that was given belongs to another event loop",
                 advice="Create it in the loop that opens the client",
             ) from None
-        # aiohttp sends a GET again by itself when the connection drops, which falsifies every count of attempts. There
-        # is no public switch; a behaviour test fails should this one stop working.
+        # aiohttp sends a GET again by itself when the connection is lost, so counts of attempts would be wrong. There
+        # is no public switch for this; a behaviour test fails if this attribute no longer works.
         self._session._retry_connection = False  # noqa: SLF001
 
     async def send(self, request: Request, access_token: Secret | None = None) -> Response:
-        """Send once and read the response whole.
+        """Send a request once and read the whole response.
 
-        :raises TransportError: no complete response came in time.
+        :raises TransportError: no complete response arrived in time.
         :raises ResponseTooLarge: the response is beyond ``Limits.max_body_bytes``.
         """
-        outcome = await self._exchange(request, access_token)
-        if isinstance(outcome, Response):
-            return outcome
-        # Raised here, outside every handler and frame that has seen the token, the URL or aiohttp's own exception.
-        raise outcome
+        return unwrap(await self._exchange(request, access_token))
 
     async def _exchange(self, request: Request, access_token: Secret | None) -> Response | RequestError:
         timeout = asyncio.timeout(self._limits.attempt_timeout_s)
@@ -111,19 +107,19 @@ class HttpTransport:
         except OSError as error:
             return TransportError(f"the connection failed ({type(error).__name__})", facts=request.facts)
         except (ValueError, UnicodeError, RuntimeError) as error:
-            # aiohttp lets some malformed responses and a closed session out as plain errors.
+            # aiohttp raises plain errors for some malformed responses and for a closed session.
             return TransportError(
                 f"the call failed inside the HTTP library ({type(error).__name__})", facts=request.facts
             )
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes | bytearray | None:
-        """The body, unpacked; ``None`` as soon as it is known to be too large."""
+        """The body, decompressed; ``None`` as soon as it is known to be too large."""
         limit, length = self._limits.max_body_bytes, response.content_length
         if length is not None and length > limit:
             return None
         if length is not None and length <= _READ_SIZE and "Content-Encoding" not in response.headers:
             return await response.read()
-        # Put together as it comes: joining a large response in the end would hold the event loop up.
+        # Appended as it arrives, because joining a large body at the end would hold the event loop.
         body = bytearray()
         async for data in response.content.iter_chunked(_READ_SIZE):
             if len(body) + len(data) > limit:
@@ -132,7 +128,7 @@ class HttpTransport:
         return body
 
     async def aclose(self) -> None:
-        """Close the session; the host's connections stay open. Closing twice is nothing."""
+        """Close the session; the host's connections stay open. A second call does nothing."""
         await self._session.close()
 
 
@@ -157,7 +153,7 @@ def _timed_out(error: TimeoutError, limits: Limits, request: Request) -> Transpo
 
 
 def _failed(error: aiohttp.ClientError, request: Request) -> TransportError:
-    """Only the kind of a failure is told, for aiohttp's exceptions hold headers and URLs."""
+    """Name only the kind of failure, because aiohttp's exceptions hold headers and URLs."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         reason = "the server's certificate is not trusted"
         return TransportError(reason, sent=False, untrusted=True, facts=request.facts)
@@ -166,7 +162,7 @@ def _failed(error: aiohttp.ClientError, request: Request) -> TransportError:
     if isinstance(error, aiohttp.ClientConnectorError):
         return TransportError("the connection could not be opened", sent=False, facts=request.facts)
     if isinstance(error, aiohttp.ClientPayloadError):
-        return TransportError("the response broke off before its end", facts=request.facts)
+        return TransportError("the response ended too early", facts=request.facts)
     if isinstance(error, aiohttp.ServerDisconnectedError):
-        return TransportError("the server hung up without a response", facts=request.facts)
+        return TransportError("the server disconnected without a response", facts=request.facts)
     return TransportError(f"the connection was lost ({type(error).__name__})", facts=request.facts)

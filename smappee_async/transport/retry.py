@@ -1,4 +1,4 @@
-"""Whether and when to try again: a function of values, and the budget that all calls share."""
+"""Whether and when to try again: a function of values, and the retry budget that all calls share."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _RETRIED_STATUSES = frozenset(
         HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
-_MOST_DOUBLINGS = 60  # a second would be an age by then; more would overflow a float one day
+_MAX_EXPONENT = 60  # 2.0**1024 overflows a float
 
 
 class RetryBudget:
-    """A bucket that retries draw on and successes refill, so that retries cannot multiply the load of an outage."""
+    """Retries take from it and successes refill it, so that retries cannot multiply the load during an outage."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -47,8 +47,8 @@ class RetryDecision:
     """Try again.
 
     :param wait_s: seconds to wait first.
-    :param pause: whether everybody should wait, for the server spoke of its load and not of this call.
-    :param cost: what it takes from the budget.
+    :param pause: whether all calls should wait, because the server spoke of its load and not of this call.
+    :param cost: what it takes from the retry budget.
     """
 
     wait_s: float
@@ -57,7 +57,7 @@ class RetryDecision:
 
 
 def is_transient(error: RequestError) -> bool:
-    """Whether trying the same again may help."""
+    """Whether the same request may succeed when it is sent again."""
     if isinstance(error, TransportError):
         return not error.untrusted
     if isinstance(error, ApiError):
@@ -73,25 +73,34 @@ def is_throttling(error: RequestError) -> bool:
     )
 
 
-def next_attempt(error: RequestError, attempts: int, policy: RetryPolicy, jitter: float) -> RetryDecision | None:
+def next_attempt(
+    error: RequestError, attempts: int, policy: RetryPolicy, jitter: float, *, replayable: bool = True
+) -> RetryDecision | None:
     """What to do after a failed attempt; ``None`` to give up.
 
     :param attempts: how many have been made.
     :param jitter: a random number in [0, 1): waits have full jitter, so that many callers spread out.
+    :param replayable: whether the request may be sent again although the server may have received it.
     """
+    if not replayable and not _never_sent(error):
+        return None
     if attempts >= policy.attempts or not is_transient(error):
         return None
     throttled = is_throttling(error)
     base_s = policy.throttled_base_delay_s if throttled else policy.base_delay_s
-    wait_s = jitter * min(policy.max_delay_s, base_s * 2.0 ** min(attempts - 1, _MOST_DOUBLINGS))
+    wait_s = jitter * min(policy.max_delay_s, base_s * 2.0 ** min(attempts - 1, _MAX_EXPONENT))
     asked_s = error.retry_after_s if isinstance(error, ApiError) else None
     if asked_s is not None:
         if asked_s > policy.max_retry_after_s:
             return None
         wait_s = max(wait_s, min(policy.max_retry_after_s, asked_s * (1 + 0.1 * jitter)))
     if throttled and asked_s is not None:
-        # The shared pause and its single probe already keep the load down; the budget has nothing to add.
+        # The shared pause and its single probe limit the load already, so it costs nothing of the budget.
         return RetryDecision(wait_s=wait_s, pause=True, cost=0)
     if throttled:
         return RetryDecision(wait_s=wait_s, pause=isinstance(error, RateLimited), cost=THROTTLED_RETRY_COST)
     return RetryDecision(wait_s=wait_s, pause=False, cost=RETRY_COST)
+
+
+def _never_sent(error: RequestError) -> bool:
+    return isinstance(error, TransportError) and not error.sent

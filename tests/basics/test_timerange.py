@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smappee_async.errors import ConfigurationError
-from smappee_async.timerange import CalendarUnit, TimeRange, from_ms
+from smappee_async.timerange import CalendarUnit, TimeRange, from_ms, merge, remaining
 
 LAST_MS = 253_402_300_799_999
 ZONES = (
@@ -477,3 +477,31 @@ def test_a_step_of_less_than_a_millisecond_is_refused(step: timedelta) -> None:
 def test_a_step_that_is_no_calendar_unit_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="'week'"):
         TimeRange.year(2026, tz=UTC).split("week")  # type: ignore[arg-type]
+
+
+# --- sets of instants -------------------------------------------------------------------------------------------------
+
+FAR = 40
+small_ranges = st.builds(
+    lambda start, length: TimeRange.from_ms(start, None if length is None else start + length),
+    st.integers(0, 20),
+    st.none() | st.integers(1, 12),
+)
+
+
+def instants(ranges: list[TimeRange]) -> set[int]:
+    return {instant for instant in range(FAR) if any(each.contains_ms(instant) for each in ranges)}
+
+
+@given(st.lists(small_ranges, max_size=6))
+def test_merging_keeps_the_instants_in_as_few_ranges_as_possible(ranges: list[TimeRange]) -> None:
+    merged = merge(ranges)
+    assert instants(merged) == instants(ranges)
+    assert all(before.end_ms is not None and before.end_ms < after.start_ms for before, after in pairwise(merged))
+
+
+@given(small_ranges, st.lists(small_ranges, max_size=6))
+def test_what_is_remaining_is_what_no_other_range_covers(asked: TimeRange, already: list[TimeRange]) -> None:
+    left = remaining(asked, already)
+    assert instants(left) == instants([asked]) - instants(already)
+    assert left == merge(left)

@@ -115,7 +115,7 @@ async def test_a_session_that_ends_between_the_two_queries_comes_once_and_comple
     cloud = await cloud_of(Park.fixed(1004, [running]), clock=now)
 
     def end_it(event: ClientEvent) -> None:
-        if event.kind == "answered" and "chargingparks" in (event.facts.route or ""):
+        if event.kind == "attempt_ended" and "chargingparks" in (event.facts.route or ""):
             now.move(timedelta(minutes=2))
 
     client = await cloud.connect(on_event=end_it)

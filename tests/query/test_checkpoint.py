@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from smappee_async.errors import ConfigurationError
 from smappee_async.models import SessionState
 from smappee_async.query.checkpoint import Progress
-from smappee_async.query.plan import Target
+from smappee_async.query.target import Target
 from smappee_async.timerange import TimeRange
 
 PARK, OTHER = Target(12345), Target(67890)
@@ -58,20 +58,31 @@ def test_going_on_leaves_out_exactly_what_was_read_before_and_since(
     progress = resumed(through_json(progress))
     for target, time_range in since:
         progress.add(target, time_range)
-    for target, left in progress.left([PARK, OTHER, STATION], asked).items():
+    for target, left in progress.remaining(dict.fromkeys((PARK, OTHER, STATION), asked)).items():
         read = [time_range for each, time_range in before + since if each == target]
         assert instants(left) == instants([asked]) - instants(read)
 
 
 def test_without_a_checkpoint_everything_is_left() -> None:
     asked = TimeRange.from_ms(5)
-    assert Progress("all", None).left([PARK, STATION], asked) == {PARK: [asked], STATION: [asked]}
+    assert Progress("all", None).remaining({PARK: asked, STATION: asked}) == {PARK: [asked], STATION: [asked]}
 
 
 def test_a_park_and_a_station_of_the_same_number_are_not_taken_for_each_other() -> None:
     progress = Progress("completed", None)
     progress.add(PARK, TimeRange.from_ms(0))
-    assert progress.left([PARK, STATION], TimeRange.from_ms(5)) == {PARK: [], STATION: [TimeRange.from_ms(5)]}
+    rest = TimeRange.from_ms(5)
+    assert progress.remaining({PARK: rest, STATION: rest}) == {PARK: [], STATION: [rest]}
+
+
+def test_each_target_has_a_time_range_of_its_own() -> None:
+    progress = Progress("completed", None)
+    progress.add(PARK, TimeRange.from_ms(0, 10))
+    progress.add(OTHER, TimeRange.from_ms(0, 10))
+    assert progress.remaining({PARK: TimeRange.from_ms(0, 20), OTHER: TimeRange.from_ms(5, 8)}) == {
+        PARK: [TimeRange.from_ms(10, 20)],
+        OTHER: [],
+    }
 
 
 def test_a_checkpoint_does_not_change_when_more_is_read() -> None:
@@ -79,18 +90,18 @@ def test_a_checkpoint_does_not_change_when_more_is_read() -> None:
     progress.add(PARK, TimeRange.from_ms(0, 10))
     checkpoint = progress.to_json()
     progress.add(PARK, TimeRange.from_ms(10, 20))
-    assert checkpoint == {"version": 1, "state": "completed", "read": {"park 12345": [[0, 10]]}}
+    assert checkpoint == {"version": 2, "state": "completed", "read": {"park:12345": [[0, 10]]}}
 
 
 @pytest.mark.parametrize("state", ["active", "all"])
 def test_a_checkpoint_of_other_sessions_is_refused(state: SessionState) -> None:
-    with pytest.raises(ConfigurationError, match="of the 'completed' sessions") as caught:
+    with pytest.raises(ConfigurationError, match="of a query for 'completed' sessions") as caught:
         resumed(through_json(Progress("completed", None)), state)
     assert "stream.checkpoint()" in caught.value.advice
 
 
 def checkpoint_of(read: object, **changes: object) -> dict[str, object]:
-    return {"version": 1, "state": "completed", "read": read, **changes}
+    return {"version": 2, "state": "completed", "read": read, **changes}
 
 
 @pytest.mark.parametrize(
@@ -101,29 +112,31 @@ def checkpoint_of(read: object, **changes: object) -> dict[str, object]:
         "",
         5,
         "checkpoint",
-        checkpoint_of({}, version=2),
+        checkpoint_of({}, version=1),
         checkpoint_of({}, version="1"),
         checkpoint_of({}, version=None),
         checkpoint_of({}, state=None),
         checkpoint_of(None),
         checkpoint_of([]),
-        checkpoint_of({"park 1": None}),
-        checkpoint_of({"park 1": {}}),
-        checkpoint_of({"park 1": "[[0, 5]]"}),
-        checkpoint_of({"park 1": [None]}),
-        checkpoint_of({"park 1": [[]]}),
-        checkpoint_of({"park 1": [[0]]}),
-        checkpoint_of({"park 1": [[0, 5, 9]]}),
-        checkpoint_of({"park 1": [["0", "5"]]}),
-        checkpoint_of({"park 1": [[None, 5]]}),
-        checkpoint_of({"park 1": [[0.0, 5.0]]}),
-        checkpoint_of({"park 1": [[True, 5]]}),
-        checkpoint_of({"park 1": [[0, True]]}),
-        checkpoint_of({"park 1": [[5, 5]]}),
-        checkpoint_of({"park 1": [[5, 0]]}),
-        checkpoint_of({"park 1": [[-1, 5]]}),
-        checkpoint_of({"park 1": [[0, 10**30]]}),
-        checkpoint_of({"park 1": [[0, -(10**30)]]}),
+        checkpoint_of({"park 1": [[0, 5]]}),
+        checkpoint_of({"park:": [[0, 5]]}),
+        checkpoint_of({"park:1": None}),
+        checkpoint_of({"park:1": {}}),
+        checkpoint_of({"park:1": "[[0, 5]]"}),
+        checkpoint_of({"park:1": [None]}),
+        checkpoint_of({"park:1": [[]]}),
+        checkpoint_of({"park:1": [[0]]}),
+        checkpoint_of({"park:1": [[0, 5, 9]]}),
+        checkpoint_of({"park:1": [["0", "5"]]}),
+        checkpoint_of({"park:1": [[None, 5]]}),
+        checkpoint_of({"park:1": [[0.0, 5.0]]}),
+        checkpoint_of({"park:1": [[True, 5]]}),
+        checkpoint_of({"park:1": [[0, True]]}),
+        checkpoint_of({"park:1": [[5, 5]]}),
+        checkpoint_of({"park:1": [[5, 0]]}),
+        checkpoint_of({"park:1": [[-1, 5]]}),
+        checkpoint_of({"park:1": [[0, 10**30]]}),
+        checkpoint_of({"park:1": [[0, -(10**30)]]}),
     ],
 )
 def test_what_is_no_checkpoint_is_refused(bad: Any) -> None:

@@ -1,4 +1,4 @@
-"""The plan: nothing is asked twice, nothing is missed, and everybody gets a turn."""
+"""The plan: nothing is asked for twice, nothing is missed, and every target gets a turn."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smappee_async.query.plan import Chunk, Plan, Target, left_to_read, merge
-from smappee_async.timerange import TimeRange
+from smappee_async.query.plan import Chunk, Plan
+from smappee_async.query.target import Target
+from smappee_async.timerange import TimeRange, merge
 
 MINUTE, DAY = 60_000, 86_400_000
 START = 1_767_225_600_000  # 2026-01-01T00:00Z
@@ -29,7 +30,7 @@ def ranges(draw: st.DrawFn) -> list[TimeRange]:
     return [TimeRange.from_ms(start, end) for start, end in zip_longest(edges[::2], edges[1::2])]
 
 
-questions = st.tuples(ranges(), ranges(), ranges()).map(lambda lists: dict(zip(PARKS, lists, strict=True)))
+queries = st.tuples(ranges(), ranges(), ranges()).map(lambda lists: dict(zip(PARKS, lists, strict=True)))
 orders = st.integers(0, 2**32).map(random.Random)
 sizes = st.sampled_from([None, 50])
 
@@ -60,7 +61,7 @@ class Run:
             assert self.under_way or self.unreturned or self.plan.is_done, "the plan stands still"
             return
         self.asked.append(chunk)
-        self.in_line.append({queue.target for queue in self.plan._line})
+        self.in_line.append({queue.target for queue in self.plan._round_robin})
         self.under_way.append(chunk)
 
     def finish(self) -> None:
@@ -69,7 +70,7 @@ class Run:
             end_ms = max(NOW, chunk.time_range.start_ms) if chunk.time_range.end_ms is None else chunk.time_range.end_ms
             days = (end_ms - chunk.time_range.start_ms) / DAY
             sessions = round(days * self.sessions_a_day[chunk.target])
-            self.plan.read(chunk, sessions=sessions, elapsed_s=self.chance.choice([0.1, 1.0]))
+            self.plan.mark_read(chunk, sessions=sessions, elapsed_s=self.chance.choice([0.1, 1.0]))
             self.read.append(chunk)
             self.unreturned.append(chunk)
 
@@ -78,9 +79,9 @@ class Run:
         if chunk is not None:
             self.plan.give_back(chunk)
 
-    def cut_shorter(self) -> None:
+    def split(self) -> None:
         chunk = self._draw_from(self.under_way)
-        if chunk is not None and not (self.cuts < 10 and self.plan.cut_shorter(chunk)):
+        if chunk is not None and not (self.cuts < 10 and self.plan.split(chunk)):
             self.under_way.append(chunk)
         self.cuts += 1
 
@@ -96,7 +97,7 @@ class Run:
 
     def to_the_end(self, *, giving_up: bool = False, cutting: bool = True) -> None:
         actions = [self.ask, self.finish, self.give_back]
-        actions += [self.cut_shorter] if cutting else []
+        actions += [self.split] if cutting else []
         actions += [self.abandon, self.give_up] if giving_up else []
         for action in self.chance.choices(actions, k=self.chance.randrange(60)):
             action()
@@ -121,7 +122,7 @@ def assert_tiles(chunks: list[TimeRange], whole: list[TimeRange]) -> None:
 # --- nothing twice, nothing missed ------------------------------------------------------------------------------------
 
 
-@given(questions, sizes, st.none() | st.integers(1, 3), orders)
+@given(queries, sizes, st.none() | st.integers(1, 3), orders)
 def test_in_whatever_order_it_is_worked_off_every_stretch_is_read_exactly_once(
     query: dict[Target, list[TimeRange]], size: int | None, per_target: int | None, chance: random.Random
 ) -> None:
@@ -132,7 +133,7 @@ def test_in_whatever_order_it_is_worked_off_every_stretch_is_read_exactly_once(
     assert run.plan.next() is None
 
 
-@given(questions, sizes, st.none() | st.integers(1, 3), orders)
+@given(queries, sizes, st.none() | st.integers(1, 3), orders)
 def test_what_was_given_up_and_what_was_read_make_the_whole(
     query: dict[Target, list[TimeRange]], size: int | None, per_target: int | None, chance: random.Random
 ) -> None:
@@ -142,26 +143,26 @@ def test_what_was_given_up_and_what_was_read_make_the_whole(
         assert_tiles(ranges_of(target, run.read + run.dropped), whole)
 
 
-@given(questions, sizes, st.integers(1, 3), orders)
+@given(queries, sizes, st.integers(1, 3), orders)
 def test_no_target_holds_more_chunks_than_it_may(
     query: dict[Target, list[TimeRange]], size: int | None, per_target: int, chance: random.Random
 ) -> None:
     run = Run(Plan(query, target_sessions=size, now_ms=NOW, per_target=per_target), chance)
-    for action in chance.choices([run.ask, run.finish, run.give_back, run.cut_shorter], k=60):
+    for action in chance.choices([run.ask, run.finish, run.give_back, run.split], k=60):
         action()
         assert all(held <= per_target for held in run.held().values())
 
 
-@given(questions, sizes, orders)
+@given(queries, sizes, orders)
 def test_the_earliest_unread_instant_is_where_the_read_chunks_leave_off(
     query: dict[Target, list[TimeRange]], size: int | None, chance: random.Random
 ) -> None:
     run = Run(Plan(query, target_sessions=size, now_ms=NOW), chance)
-    for action in chance.choices([run.ask, run.finish, run.cut_shorter], k=chance.randrange(40)):
+    for action in chance.choices([run.ask, run.finish, run.split], k=chance.randrange(40)):
         action()
     for target, whole in query.items():
         read = ranges_of(target, run.read)
-        unread = [rest for each in whole for rest in left_to_read(each, read)]
+        unread = [rest for each in whole for rest in remaining(each, read)]
         assert run.plan.earliest_unread_ms(target) == min((rest.start_ms for rest in unread), default=None)
 
 
@@ -176,14 +177,14 @@ def test_a_plan_is_not_done_while_a_chunk_is_under_way() -> None:
     chunk = plan.next()
     assert chunk is not None
     assert not plan.is_done
-    plan.read(chunk)
+    plan.mark_read(chunk)
     assert plan.is_done
 
 
 # --- turns ------------------------------------------------------------------------------------------------------------
 
 
-@given(questions, sizes, orders)
+@given(queries, sizes, orders)
 def test_between_two_chunks_of_a_target_every_other_that_waits_gets_one(
     query: dict[Target, list[TimeRange]], size: int | None, chance: random.Random
 ) -> None:
@@ -212,7 +213,7 @@ def test_targets_take_turns_in_the_order_in_which_they_were_given() -> None:
     chunks = [following(plan) for _ in PARKS]
     assert chunks == [Chunk(park, days(0)[0]) for park in PARKS]
     for chunk in chunks:
-        plan.read(chunk)
+        plan.mark_read(chunk)
     assert [following(plan) for _ in PARKS] == [Chunk(park, days(2)[0]) for park in PARKS]
     assert plan.targets == tuple(PARKS)
 
@@ -222,7 +223,7 @@ def test_a_target_that_is_full_lets_the_others_pass_until_it_gives_back() -> Non
     plan = Plan({full: days(0, 2), other: days(0)}, target_sessions=None, now_ms=NOW, per_target=1)
     first, second = following(plan), following(plan)
     assert (first.target, second.target) == (full, other)
-    plan.read(first)
+    plan.mark_read(first)
     assert plan.next() is None
     plan.give_back(first)
     assert following(plan) == Chunk(full, days(2)[0])
@@ -232,7 +233,7 @@ def test_one_chunk_at_a_time_is_asked_of_a_target_until_its_density_is_known() -
     plan = Plan({PARKS[0]: [TimeRange.from_ms(START, NOW)]}, target_sessions=50, now_ms=NOW)
     first = following(plan)
     assert plan.next() is None
-    plan.read(first, sessions=1000)
+    plan.mark_read(first, sessions=1000)
     assert plan.next() is not None
     assert plan.next() is not None
 
@@ -256,7 +257,7 @@ def test_the_parts_of_what_was_too_much_come_next_the_earlier_first_and_an_open_
     end_ms: int | None, middle_ms: int
 ) -> None:
     plan, chunk = only_chunk(TimeRange.from_ms(START, end_ms))
-    assert plan.cut_shorter(chunk)
+    assert plan.split(chunk)
     parts = [each.time_range for each in iter(plan.next, None)]
     assert parts == [TimeRange.from_ms(START, middle_ms), TimeRange.from_ms(middle_ms, end_ms)]
 
@@ -266,21 +267,21 @@ def test_the_parts_of_what_was_too_much_come_next_the_earlier_first_and_an_open_
 )
 def test_no_chunk_is_cut_below_a_minute(length_ms: int, *, can: bool) -> None:
     plan, chunk = only_chunk(TimeRange.from_ms(START, START + length_ms))
-    assert plan.cut_shorter(chunk) is can
+    assert plan.split(chunk) is can
     assert (plan.next() is not None) is can
 
 
 @pytest.mark.parametrize("now_ms", [START - DAY, START, START + MINUTE])
 def test_an_open_chunk_that_begins_about_now_or_later_cannot_be_cut(now_ms: int) -> None:
     plan, chunk = only_chunk(TimeRange.from_ms(START), now_ms=now_ms)
-    assert not plan.cut_shorter(chunk)
+    assert not plan.split(chunk)
 
 
 @given(st.integers(1, 400 * DAY))
 def test_what_is_always_too_much_gets_shorter_each_time_until_it_cannot_be_cut(length_ms: int) -> None:
     plan, chunk = only_chunk(TimeRange.from_ms(START, START + length_ms))
     lengths = [chunk.time_range.duration]
-    while plan.cut_shorter(chunk):
+    while plan.split(chunk):
         chunk = following(plan)
         lengths.append(chunk.time_range.duration)
     assert all(after is not None and before is not None and after < before for before, after in pairwise(lengths))
@@ -288,10 +289,10 @@ def test_what_is_always_too_much_gets_shorter_each_time_until_it_cannot_be_cut(l
 
 def test_what_is_cut_again_comes_in_the_order_of_time() -> None:
     plan, chunk = only_chunk(TimeRange.from_ms(START, START + 4 * DAY))
-    plan.cut_shorter(chunk)
+    plan.split(chunk)
     first, second = following(plan), following(plan)
-    assert plan.cut_shorter(first)
-    assert plan.cut_shorter(second)
+    assert plan.split(first)
+    assert plan.split(second)
     assert [each.time_range for each in iter(plan.next, None)] == days(0, 1, 2, 3)
 
 
@@ -321,38 +322,5 @@ def test_abandoning_says_what_nobody_had_asked_for_earliest_first() -> None:
 def test_a_chunk_of_an_abandoned_target_is_not_cut_for_its_parts_would_be_asked() -> None:
     plan, chunk = only_chunk(TimeRange.from_ms(START, START + DAY))
     plan.abandon(chunk.target)
-    assert not plan.cut_shorter(chunk)
+    assert not plan.split(chunk)
     assert plan.next() is None
-
-
-# --- sets of instants -------------------------------------------------------------------------------------------------
-
-FAR = 40
-small_ranges = st.builds(
-    lambda start, length: TimeRange.from_ms(start, None if length is None else start + length),
-    st.integers(0, 20),
-    st.none() | st.integers(1, 12),
-)
-
-
-def instants(ranges: list[TimeRange]) -> set[int]:
-    return {instant for instant in range(FAR) if any(each.contains_ms(instant) for each in ranges)}
-
-
-@given(st.lists(small_ranges, max_size=6))
-def test_merging_keeps_the_instants_in_as_few_ranges_as_possible(ranges: list[TimeRange]) -> None:
-    merged = merge(ranges)
-    assert instants(merged) == instants(ranges)
-    assert all(before.end_ms is not None and before.end_ms < after.start_ms for before, after in pairwise(merged))
-
-
-@given(small_ranges, st.lists(small_ranges, max_size=6))
-def test_what_is_left_to_read_is_what_no_other_range_covers(asked: TimeRange, already: list[TimeRange]) -> None:
-    left = left_to_read(asked, already)
-    assert instants(left) == instants([asked]) - instants(already)
-    assert left == merge(left)
-
-
-def test_targets_are_told_apart_by_their_names() -> None:
-    assert [str(target) for target in PARKS] == ["park 12345", "park 67890", "station 6120009999"]
-    assert str(Target(serial_number="5")) != str(Target(5))

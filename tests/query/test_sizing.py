@@ -110,7 +110,7 @@ def test_a_park_that_grows_denser_is_asked_for_less() -> None:
 def test_what_was_too_much_is_asked_for_in_half_the_length_at_most() -> None:
     sizer = ChunkSizer(None)
 
-    sizer.too_much(10 * DAY)
+    sizer.shorten(10 * DAY)
 
     assert sizer.span_ms(10 * DAY) <= 5 * DAY
 
@@ -134,7 +134,7 @@ def test_a_small_response_that_was_slow_is_not_slow_for_its_length() -> None:
 def test_a_length_that_was_too_much_once_is_tried_again_after_shorter_ones_were_read() -> None:
     sizer = ChunkSizer(TARGET)
     sizer.learn(2_000, 20 * DAY, 0.1)
-    sizer.too_much(20 * DAY)
+    sizer.shorten(20 * DAY)
 
     sizer.learn(1_000, 10 * DAY, 0.1)
 
@@ -148,7 +148,7 @@ def test_faults_that_pass_do_not_leave_it_asking_for_less_and_less(seed: int) ->
         span_ms = sizer.span_ms(left_ms)
         requests += 1
         if chance.random() < 0.2 and span_ms > 2 * MINUTE:
-            sizer.too_much(span_ms)
+            sizer.shorten(span_ms)
         else:
             sizer.learn(300 * span_ms // DAY, span_ms, 0.1)
             left_ms -= span_ms
@@ -180,6 +180,6 @@ def test_there_is_always_something_to_ask_for_and_never_more_than_is_left(
     for sessions, span_ms, elapsed_s in seen:
         sizer.learn(sessions, span_ms, elapsed_s)
         if sessions % 7 == 0:
-            sizer.too_much(span_ms)
+            sizer.shorten(span_ms)
 
     assert 1 <= sizer.span_ms(left_ms) <= left_ms

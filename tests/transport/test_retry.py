@@ -194,3 +194,18 @@ def test_the_budget_stays_between_nothing_and_its_size(size: int, moves: list[tu
         else:
             assert amount > before == budget.left
         assert 0 <= budget.left <= size
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (TransportError("no connection", sent=False), True),
+        (TransportError("no response", sent=True), False),
+        (error_class(503)("down", facts=CallFacts(status=503)), False),
+    ],
+)
+def test_a_request_that_may_not_be_replayed_is_sent_again_only_if_it_was_never_sent(
+    error: RequestError, again: bool
+) -> None:
+    decision = next_attempt(error, 1, RetryPolicy(), 0.5, replayable=False)
+    assert (decision is not None) == again

@@ -1,0 +1,54 @@
+"""What a stream has seen, counted in one place."""
+
+from __future__ import annotations
+
+import attrs
+
+from smappee_async.models import ChunkFailure, InvalidRecord, StreamStats
+from smappee_async.transport.call import CallCost
+
+
+@attrs.define
+class StreamAccount:
+    """What became of everything that a stream asked for.
+
+    Always: received = kept + filtered + duplicates + invalid.
+
+    :ivar received: records that arrived and were read.
+    :ivar kept: records that belong to the query; they are handed over, or wait for it.
+    :ivar sessions: sessions that were handed over.
+    :ivar filtered: records of the other state, or outside the time range of their chunk.
+    :ivar duplicates: records of sessions that had been kept already.
+    :ivar chunks: chunks that were read whole.
+    :ivar invalid: records that cannot be read.
+    :ivar failures: chunks that could not be read.
+    :ivar unknown_statuses: how often each status came that the documentation does not name.
+    :ivar cost: what the calls have cost.
+    """
+
+    received: int = 0
+    kept: int = 0
+    sessions: int = 0
+    filtered: int = 0
+    duplicates: int = 0
+    chunks: int = 0
+    invalid: list[InvalidRecord] = attrs.field(factory=list)
+    failures: list[ChunkFailure] = attrs.field(factory=list)
+    unknown_statuses: dict[str, int] = attrs.field(factory=dict)
+    cost: CallCost = attrs.field(factory=CallCost)
+
+    @property
+    def stats(self) -> StreamStats:
+        """The account as users see it. Records that wait to be handed over do not count yet."""
+        return StreamStats(
+            received=self.received - (self.kept - self.sessions),
+            sessions=self.sessions,
+            filtered=self.filtered,
+            duplicates=self.duplicates,
+            invalid=len(self.invalid),
+            unknown_statuses=sum(self.unknown_statuses.values()),
+            chunks=self.chunks,
+            requests=self.cost.requests,
+            retries=self.cost.retries,
+            bytes=self.cost.bytes,
+        )

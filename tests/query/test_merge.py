@@ -1,0 +1,58 @@
+"""One ordered sequence from several ordered sources."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smappee_async.query.merge import Source, merge_by_start
+
+# Each source: lists of starts, ordered within and among them; some of the lists are empty.
+runs = (
+    st.lists(st.integers(0, 30), max_size=12)
+    .map(sorted)
+    .flatmap(
+        lambda starts: st.lists(st.integers(0, len(starts)), max_size=4).map(
+            lambda cuts: [
+                starts[begin:end] for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(starts)], strict=True)
+            ]
+        )
+    )
+)
+Item = tuple[int, int]
+
+
+def source_of(number: int, lists: list[list[int]], asked: list[int] | None = None) -> Source[Item]:
+    remaining = iter(lists)
+
+    async def following() -> list[Item] | None:
+        if asked is not None:
+            asked.append(number)
+        starts = next(remaining, None)
+        return None if starts is None else [(start, number) for start in starts]
+
+    return following
+
+
+async def merged(sources: list[Source[Item]]) -> list[Item]:
+    return [item async for item in merge_by_start(sources, lambda item: item[0])]
+
+
+@pytest.mark.anyio
+@given(sources=st.lists(runs, max_size=5))
+async def test_all_items_come_once_by_start_and_equal_ones_by_source(sources: list[list[list[int]]]) -> None:
+    everything = [(start, number) for number, lists in enumerate(sources) for starts in lists for start in starts]
+    found = await merged([source_of(number, lists) for number, lists in enumerate(sources)])
+    assert found == sorted(everything)
+
+
+@pytest.mark.anyio
+async def test_a_source_is_asked_for_more_only_when_its_items_were_handed_over() -> None:
+    asked: list[int] = []
+    items = merge_by_start(
+        [source_of(0, [[1, 4], [6]], asked), source_of(1, [[2, 3], [5]], asked)], lambda item: item[0]
+    )
+    seen = [(await anext(items))[0] for _ in range(3)]
+    assert (seen, asked) == ([1, 2, 3], [0, 1])
+    assert (await anext(items), asked) == ((4, 0), [0, 1, 1])
