@@ -104,14 +104,14 @@ VERIFY_FROM_SESSIONS: Final = 100
 PROBE: Final = timedelta(hours=8)
 #: Until a whole day was seen, a park is assumed to be this much denser than what was seen, because nights are quiet.
 NIGHT_SHARE: Final = 3.0
-#: A range up to this length is asked for at once. A first chunk would double the requests of the commonest query, a month.
+#: A range up to this length is asked for at once. A first chunk would double the requests of the commonest query.
 SHORT_QUERY: Final = timedelta(days=35)
 #: A density is known when this share of a full response was seen.
 KNOWN_SHARE: Final = 0.25
 #: What was seen counts this much less after each further response, because the density of a park changes.
 FADE: Final = 0.75
-#: If a park becomes as busy again as it was before, its next response is at most this many full ones; with the rest that
-#: may be added to it, at most two.
+#: If a park becomes as busy again as it was before, its next response is at most this many full ones; with the rest
+#: that may be added to it, at most two.
 BUSY_SHARE: Final = 1.6
 #: The density of the busy time counts this much less after each further response, so that it outlasts a weekend.
 BUSY_FADE: Final = 0.99

@@ -70,6 +70,7 @@ class ClientEvent:
     :param duration_s: how many seconds an operation took; ``None`` in all other events.
     :param wait_s: how many seconds a wait is planned to take; ``None`` in all other events.
     :param sessions: how many sessions a stream handed over, or how many records a chunk has; set when it ends.
+    :param error_type: the class of the error that an operation failed with.
     :param detail: one sentence.
     """
 
@@ -81,6 +82,7 @@ class ClientEvent:
     duration_s: float | None = None
     wait_s: float | None = None
     sessions: int | None = None
+    error_type: str | None = None
     detail: str = ""
 
 
@@ -147,8 +149,8 @@ class RunningOperation:
     ) -> None:
         pass
 
-    def fail(self, detail: str) -> None:
-        """The operation fails, although no exception will leave its block."""
+    def fail(self, error: Exception) -> None:
+        """The operation fails with an error, although no exception leaves its block."""
 
     def note(self, *, status: int | None = None, attempts: int | None = None, sessions: int | None = None) -> None:
         """Add what is known only later to the event of the end."""
@@ -160,6 +162,7 @@ _UNHEARD: Final = RunningOperation()
 class _ReportedOperation(RunningOperation):
     __slots__ = (
         "_detail",
+        "_error_type",
         "_facts",
         "_operation",
         "_outcome",
@@ -189,6 +192,7 @@ class _ReportedOperation(RunningOperation):
         self._wait_s = wait_s
         self._outcome: Outcome = "ok"
         self._sessions: int | None = None
+        self._error_type: str | None = None
         self._started_at = 0.0
 
     def __enter__(self) -> Self:
@@ -200,13 +204,13 @@ class _ReportedOperation(RunningOperation):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if isinstance(error, Exception):
-            self.fail(describe(error))
+            self.fail(error)
         elif error is not None:  # a cancellation, a generator that is closed early, or the end of the process
             self._outcome = "cancelled"
         self._tell(_ENDED[self._operation], self._outcome, self._reporter.clock() - self._started_at)
 
-    def fail(self, detail: str) -> None:
-        self._outcome, self._detail = "failed", detail
+    def fail(self, error: Exception) -> None:
+        self._outcome, self._error_type, self._detail = "failed", type(error).__name__, describe(error)
 
     def note(self, *, status: int | None = None, attempts: int | None = None, sessions: int | None = None) -> None:
         if status is not None or attempts is not None:
@@ -225,6 +229,7 @@ class _ReportedOperation(RunningOperation):
                 duration_s=duration_s,
                 wait_s=self._wait_s,
                 sessions=self._sessions,
+                error_type=self._error_type,
                 detail=self._detail,
             )
         )
@@ -235,12 +240,6 @@ def describe(error: BaseException) -> str:
     return error.reason if isinstance(error, SmappeeError) else type(error).__name__
 
 
-# --- to be removed with its last user
-
-
-def is_listening(on_event: OnEvent | None) -> bool:
-    return EventReporter(on_event).is_listening
-
-
 def tell(on_event: OnEvent | None, event: ClientEvent) -> None:
+    """Removed with its last user."""
     EventReporter(on_event).tell(event)

@@ -220,7 +220,7 @@ class Caller:
                 # Any definite response, a 404 too, shows that the service is up.
                 self._gate.failed() if is_transient(error) else self._gate.succeeded()
                 attempt.note(status=error.facts.status, attempts=cost.requests)
-                attempt.fail(error.reason)
+                attempt.fail(error)
                 return without_frames(error)
             self._gate.succeeded()
             attempt.note(status=response.status, attempts=cost.requests)

@@ -104,15 +104,15 @@ def test_an_exception_ends_the_operation_and_goes_on(
 def test_an_operation_may_fail_without_an_exception(heard: list[ClientEvent], reporter: EventReporter) -> None:
     with reporter.operation("attempt", CallFacts(method="GET")) as attempt:
         attempt.note(status=503, attempts=2)
-        attempt.fail("Smappee answered 503")
+        attempt.fail(TransportError("the server disconnected"))
     assert heard[1].outcome == "failed"
     assert heard[1].facts == CallFacts(method="GET", status=503, attempts=2)
-    assert heard[1].detail == "Smappee answered 503"
+    assert (heard[1].error_type, heard[1].detail) == ("TransportError", "the server disconnected")
 
 
 def test_without_a_listener_no_operation_is_made(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "smappee_async"), EventReporter().operation("attempt") as attempt:
         attempt.note(status=200)
-        attempt.fail("nothing to tell")
+        attempt.fail(TransportError("the server disconnected"))
     assert attempt.id is None
     assert caplog.records == []

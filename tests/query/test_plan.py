@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from smappee_async.query.plan import Chunk, Plan
 from smappee_async.query.target import Target
-from smappee_async.timerange import TimeRange, merge
+from smappee_async.timerange import TimeRange, merge, remaining
 
 MINUTE, DAY = 60_000, 86_400_000
 START = 1_767_225_600_000  # 2026-01-01T00:00Z
