@@ -212,6 +212,7 @@ class _Open:
             self._tokens,
             retry,
             reporter,
+            probe=requests.service_locations(base_url),
         )
         self.truncation = TruncationCheck(limits.verify_from_sessions)
         self.verifying = anyio.Lock()

@@ -32,6 +32,8 @@ MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 
 #: No rate limit is documented, so the default is modest: enough for a backfill, and little load during an outage.
 CONCURRENCY: Final = 8
+#: With a rate limit, this share of a second's requests may be sent at once; no second sees more than 1.05 times the rate.
+BURST_SHARE: Final = 0.02
 #: Records are built this many at a time; then the event loop may run other tasks.
 SLICE_SESSIONS: Final = 250
 #: To split a response into records takes 1.5 to 4 ms per MiB. Larger responses are split in steps of this size, and
@@ -59,8 +61,14 @@ MAX_RETRY_AFTER_S: Final = 120.0
 RETRY_BUDGET: Final = 100
 RETRY_COST: Final = 10
 THROTTLED_RETRY_COST: Final = 5
-#: With ``patience``, one probe per this many seconds while the service is down.
+#: A restart or a fail-over of the service takes a second or two; all calls in flight wait for its end.
+PATIENCE: Final = timedelta(seconds=3)
+#: While calls wait for the end of an outage, one probe is sent in this many seconds, ...
 PROBE_INTERVAL_S: Final = 15.0
+#: ... or in this share of the patience, if that is shorter.
+PROBE_INTERVAL_SHARE: Final = 0.1
+#: A park that the service refused with 401, while other calls are accepted, does not cause a token renewal for this long.
+REFUSED_TARGET_S: Final = 900.0
 
 # --- tokens ----------------------------------------------------------------------------------------------------------
 

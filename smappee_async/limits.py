@@ -68,8 +68,8 @@ class RetryPolicy:
     :param max_delay_s: no random wait is longer.
     :param max_retry_after_s: a longer ``Retry-After`` is raised as an error at once.
     :param budget: size of the budget that the retries of all calls share; successes refill it.
-    :param patience: how long a call waits for the end of an outage, with a probe at times; ``None`` gives up after
-        ``attempts``.
+    :param patience: how long calls wait for the end of an outage of the whole service, with one probe at times, after
+        their attempts or the budget are used up; ``None`` does not wait. For a backfill, allow an hour or more.
     :raises ConfigurationError: a value that cannot work.
     """
 
@@ -79,7 +79,7 @@ class RetryPolicy:
     max_delay_s: float = defaults.MAX_DELAY_S
     max_retry_after_s: float = defaults.MAX_RETRY_AFTER_S
     budget: int = defaults.RETRY_BUDGET
-    patience: timedelta | None = None
+    patience: timedelta | None = defaults.PATIENCE
 
     def __attrs_post_init__(self) -> None:
         _check(self.attempts >= 1, f"RetryPolicy.attempts must be at least 1, not {self.attempts}")
@@ -94,4 +94,4 @@ class RetryPolicy:
     @classmethod
     def none(cls) -> RetryPolicy:
         """Send every call once: for hosts that retry by themselves."""
-        return cls(attempts=1)
+        return cls(attempts=1, patience=None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Final
 
 import anyio
@@ -17,7 +16,7 @@ from smappee_async.protocol.responses import read_sessions_in_steps
 from smappee_async.query.plan import Chunk
 from smappee_async.query.truncation import TruncationCheck, cut_in_two, distinct
 from smappee_async.timerange import TimeRange
-from smappee_async.transport.call import CallCost, Caller, CallResult
+from smappee_async.transport.call import CallCost, Caller, CallResult, within
 
 #: The values of ``active`` that a state needs. Active ones first: a session that ends between the two requests is then
 #: in the second response, and not in neither.
@@ -92,11 +91,22 @@ class ChunkReader:
         records = await self._call(progress, progress.chunk.time_range, active=active)
         if not self._truncation.is_suspect(len(records)):
             return records
+        if self._truncation.limit is not None:
+            return await self._in_two_parts(progress, progress.chunk.time_range, records, active=active)
         # One verification at a time, because its result may make those of the others unnecessary.
-        async with self._verifying if self._truncation.limit is None else nullcontext():
+        await self._start_verifying()
+        try:
             if not self._truncation.is_suspect(len(records)):
                 return records
             return await self._in_two_parts(progress, progress.chunk.time_range, records, active=active)
+        finally:
+            self._verifying.release()
+
+    async def _start_verifying(self) -> None:
+        if self._deadline_at is None:
+            await self._verifying.acquire()
+        else:
+            await within(self._deadline_at, self._verifying.acquire, "another response was verified")
 
     async def _in_two_parts(
         self,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 import types
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from http import HTTPStatus
 from typing import Generic, NamedTuple, Protocol, TypeVar, cast
 
 import attrs
 
-from smappee_async.defaults import PROBE_INTERVAL_S, SMALL_BODY_BYTES
+from smappee_async.defaults import PROBE_INTERVAL_S, PROBE_INTERVAL_SHARE, SMALL_BODY_BYTES
 from smappee_async.errors import (
     ApiError,
     AuthenticationError,
@@ -24,10 +24,11 @@ from smappee_async.errors import (
 from smappee_async.events import EventReporter
 from smappee_async.limits import RetryPolicy
 from smappee_async.protocol.requests import Request
-from smappee_async.protocol.responses import Response
+from smappee_async.protocol.responses import Response, raise_for_status
 from smappee_async.secret import Secret
 from smappee_async.transport.gate import Gate, Permit
 from smappee_async.transport.http import HttpTransport
+from smappee_async.transport.refusals import Refusals, refused_although_accepted
 from smappee_async.transport.retry import RetryBudget, RetryDecision, is_transient, next_attempt
 
 ResultT = TypeVar("ResultT")
@@ -78,6 +79,7 @@ class CallResult(NamedTuple, Generic[ResultT]):
 class Caller:
     """Makes calls: permit, token, attempt, and another attempt where that helps.
 
+    :param probe: a call that any account may make; it shows whether a token is accepted.
     :param jitter: gives random numbers in [0, 1) for the waits between attempts.
     """
 
@@ -88,6 +90,8 @@ class Caller:
         tokens: AccessTokens,
         policy: RetryPolicy,
         reporter: EventReporter,
+        *,
+        probe: Request,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._transport = transport
@@ -96,9 +100,11 @@ class Caller:
         self._policy = policy
         self._budget = RetryBudget(policy.budget)
         self._reporter = reporter
+        self._probe = probe
         self._jitter = jitter
         self._clock = asyncio.get_running_loop().time
         self._large_body = asyncio.Lock()
+        self._refusals = Refusals(self._clock)
 
     async def call(
         self,
@@ -122,7 +128,9 @@ class Caller:
         try:
             if deadline_at is None:
                 return await self._until_done(request, read, cost, parent_id)
-            return await self._within(deadline_at, request, read, cost, parent_id)
+            return await within(
+                deadline_at, lambda: self._until_done(request, read, cost, parent_id), "the call was done"
+            )
         except SmappeeError as error:
             elapsed_s = self._clock() - started_at
             error.with_facts(attrs.evolve(request.facts, attempts=cost.requests or None, elapsed_s=elapsed_s))
@@ -133,25 +141,13 @@ class Caller:
             if add_cost_to is not None:
                 add_cost_to.add(cost)
 
-    async def _within(
-        self, deadline_at: float, request: Request, read: ReadResponse[ResultT], cost: CallCost, parent_id: int | None
-    ) -> CallResult[ResultT]:
-        timer = asyncio.timeout_at(deadline_at)
-        if self._clock() < deadline_at:
-            try:
-                async with timer:
-                    return await self._until_done(request, read, cost, parent_id)
-            except TimeoutError:
-                if not timer.expired():
-                    raise
-        raise DeadlineExceeded("the deadline passed before the call was done")
-
     async def _until_done(
         self, request: Request, read: ReadResponse[ResultT], cost: CallCost, parent_id: int | None
     ) -> CallResult[ResultT]:
         attempts = 0  # since the call began, or since the last wait that ``patience`` allowed
         rejected: Secret | None = None
         last_cost = 0
+        failing_since: float | None = None
         while True:
             attempts += 1
             outcome: CallResult[ResultT] | RequestError
@@ -171,25 +167,44 @@ class Caller:
                 token, outcome = None, without_frames(error)
             if not isinstance(outcome, RequestError):
                 self._budget.give(last_cost or 1)
+                self._refusals.accepted = token
                 return outcome
             if token is not None and outcome.facts.status == HTTPStatus.UNAUTHORIZED:
+                if self._refusals.holds(request, token):
+                    raise refused_although_accepted()
                 if rejected is not None:
-                    raise AuthenticationError(
-                        "Smappee refused a fresh access token", facts=CallFacts(status=outcome.facts.status)
-                    )
+                    raise await self._refused_twice(request, token, cost, parent_id)
                 rejected = token
                 attempts -= 1  # an expired token is no failure: the call keeps all its attempts
                 continue
             decision = next_attempt(outcome, attempts, self._policy, self._jitter(), replayable=request.replayable)
             if decision is not None and not self._budget.take(decision.cost):
                 decision, outcome.retry_budget_exhausted = None, True
+            if failing_since is None:
+                failing_since = self._clock()
             if decision is None:
-                decision = self._with_patience(outcome)
+                decision = self._with_patience(outcome, failing_since)
                 attempts = 0
             if decision is None:
                 raise outcome
             last_cost = decision.cost
             await self._wait(decision, outcome, request, parent_id)
+
+    async def _refused_twice(
+        self, request: Request, token: Secret, cost: CallCost, parent_id: int | None
+    ) -> SmappeeError:
+        """The error for a call that was refused with a fresh token: one other call shows whether all are refused."""
+        if request.facts.route != self._probe.facts.route:
+            permit = await self._permit(self._probe, parent_id)
+            try:
+                probed = await self._attempt(self._probe, token, raise_for_status, cost, parent_id)
+            finally:
+                self._gate.leave(permit)
+            if not isinstance(probed, RequestError):
+                self._refusals.accepted = token
+                self._refusals.add(request)
+                return refused_although_accepted()
+        return AuthenticationError("Smappee refused a fresh access token", facts=CallFacts(status=401))
 
     async def _permit(self, request: Request, parent_id: int | None) -> Permit:
         pause_s = self._gate.pause_s
@@ -226,15 +241,21 @@ class Caller:
             attempt.note(status=response.status, attempts=cost.requests)
             return CallResult(value, self._clock() - started_at)
 
-    def _with_patience(self, error: RequestError) -> RetryDecision | None:
-        """With ``patience``, a call waits for the end of an outage: all calls pause, and one probe is sent at times."""
+    def _with_patience(self, error: RequestError, failing_since: float) -> RetryDecision | None:
+        """Wait for the end of an outage: all calls pause, and one probe is sent at times.
+
+        :param failing_since: loop time of the first failure of this call. If another call succeeded since, then the
+            service is not down, and this call fails for a reason of its own.
+        """
         patience, down_since = self._policy.patience, self._gate.down_since
-        if patience is None or down_since is None or not is_transient(error):
+        if patience is None or down_since is None or down_since > failing_since or not is_transient(error):
             return None
-        if self._clock() - down_since >= patience.total_seconds():
-            return None
+        left_s = patience.total_seconds() - (self._clock() - down_since)
         asked_s = error.retry_after_s if isinstance(error, ApiError) else None
-        return RetryDecision(wait_s=max(PROBE_INTERVAL_S * (1 + self._jitter()), asked_s or 0.0), pause=True, cost=0)
+        if left_s <= 0 or (asked_s is not None and asked_s > left_s):
+            return None
+        interval_s = min(PROBE_INTERVAL_S, PROBE_INTERVAL_SHARE * patience.total_seconds())
+        return RetryDecision(wait_s=max(interval_s * (1 + self._jitter()), asked_s or 0.0), pause=True, cost=0)
 
     async def _wait(
         self, decision: RetryDecision, error: RequestError, request: Request, parent_id: int | None
@@ -246,6 +267,25 @@ class Caller:
             "wait", request.facts, parent_id=parent_id, detail=error.reason, wait_s=decision.wait_s
         ):
             await asyncio.sleep(decision.wait_s)
+
+
+async def within(deadline_at: float, step: Callable[[], Awaitable[ResultT]], what: str) -> ResultT:
+    """Await a step, but not beyond a deadline.
+
+    :param deadline_at: loop time.
+    :param what: what the deadline passed before, for the text of the error.
+    :raises DeadlineExceeded: the deadline passed first.
+    """
+    timer = asyncio.timeout_at(deadline_at)
+    if asyncio.get_running_loop().time() < deadline_at:
+        try:
+            async with timer:
+                return await step()
+        except TimeoutError:
+            if not timer.expired():
+                raise
+    # Raised out here, because the frames of the time-out may hold secrets.
+    raise DeadlineExceeded(f"the deadline passed before {what}")
 
 
 async def _read(read: ReadResponse[ResultT], response: Response) -> ResultT:

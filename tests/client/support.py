@@ -12,7 +12,7 @@ from smappee_async import ChargingSession, RetryPolicy, SmappeeClient, TimeRange
 from smappee_async.simulator import Simulator
 
 #: Waits of microseconds: for tests of what is tried again, not of when.
-QUICK = RetryPolicy(base_delay_s=0.0001, throttled_base_delay_s=0.0001)
+QUICK = RetryPolicy(base_delay_s=0.0001, throttled_base_delay_s=0.0001, patience=None)
 
 WIRE_NAMES = {
     "id": "id",

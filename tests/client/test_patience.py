@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 
 MARCH = TimeRange.month(2026, 3, tz="UTC")
 YEAR = TimeRange.year(2025, tz="UTC")
-DEFAULT = RetryPolicy()
+DEFAULT = RetryPolicy(patience=None)
 
 
 @pytest.fixture
@@ -198,6 +198,79 @@ async def test_patience_ends(cloud: Cloud) -> None:
         await client.sessions([1001], MARCH).collect()
 
     assert 600 <= now() - began <= 700
+
+
+@pytest.mark.parametrize(
+    "outage", [Fault("status", status=502), Fault("reset_before_headers"), Fault("close_before_headers")]
+)
+@pytest.mark.parametrize("concurrency", [8, 16, 64])
+async def test_an_outage_of_a_second_does_not_end_a_default_stream(
+    cloud: Cloud, outage: Fault, concurrency: int
+) -> None:
+    """R46."""
+    client = await logged_in(cloud, retry=RetryPolicy(), limits=Limits(concurrency=concurrency, target_sessions=20))
+    cloud.sim.latency_s = 0.1
+    asyncio.get_running_loop().call_later(0.5, cloud.sim.add_fault, outage)
+    asyncio.get_running_loop().call_later(1.5, cloud.sim.clear_faults)
+
+    sessions = await client.sessions([1001, 1002, 1003], YEAR).collect()
+
+    assert told(sessions) == cloud.truth([1001, 1002, 1003], YEAR)
+
+
+async def test_in_a_long_outage_a_default_client_sends_little_more_than_once_a_call(cloud: Cloud) -> None:
+    """R46, R22."""
+    client = await logged_in(cloud, retry=RetryPolicy(), limits=Limits(concurrency=16))
+    cloud.sim.add_fault(Fault("status", status=502))
+    for _ in range(20):
+        failed = await asyncio.gather(*(client.service_location(1001) for _ in range(50)), return_exceptions=True)
+        assert {type(each) for each in failed} == {ServerError}
+
+    assert cloud.sim.hits() / 1000 <= 1.1
+
+
+async def test_a_park_that_fails_while_others_succeed_is_not_waited_for(cloud: Cloud) -> None:
+    client = await logged_in(cloud, retry=RetryPolicy(patience=timedelta(hours=6)))
+    cloud.sim.add_fault(Fault("status", status=502, service_location_id=1001))
+    other = asyncio.create_task(ask_often(client, 1002))
+    began = now()
+
+    with pytest.raises(ServerError):
+        await client.sessions(1001, MARCH).collect()
+
+    other.cancel()
+    assert now() - began < 60
+
+
+async def ask_often(client: SmappeeClient, park: int) -> None:
+    while True:
+        await client.service_location(park)
+        await asyncio.sleep(0.01)
+
+
+async def test_a_retry_after_beyond_the_patience_that_is_left_is_raised(cloud: Cloud) -> None:
+    client = await logged_in(cloud, retry=RetryPolicy(max_retry_after_s=60, patience=timedelta(minutes=10)))
+    cloud.sim.add_fault(Fault("status", status=429, retry_after="9999999"))
+    began = now()
+
+    with pytest.raises(RateLimited):
+        await client.service_location(1001)
+
+    assert now() - began < 1
+
+
+async def test_a_deadline_holds_while_the_response_of_another_stream_is_verified(cloud: Cloud) -> None:
+    client = await logged_in(cloud)
+    cloud.sim.add_fault(Fault("stall_before_headers", service_location_id=1003, skip=1, delay_s=15))
+    slow = asyncio.create_task(client.sessions(1003, MARCH).collect())
+    await asyncio.sleep(1)
+    began = now()
+
+    with pytest.raises(DeadlineExceeded):
+        await client.sessions(1002, TimeRange.year(2025, tz="UTC"), deadline=timedelta(seconds=2)).collect()
+
+    assert now() - began <= 2.1
+    await slow
 
 
 @pytest.mark.parametrize("kind", ["stall_before_headers", "stall_after_headers", "drip"])

@@ -1,0 +1,53 @@
+"""Parks that the service refuses with 401, although it accepts the token of the account for other calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+
+from smappee_async.defaults import REFUSED_TARGET_S
+from smappee_async.errors import CallFacts, PermissionDenied
+from smappee_async.protocol.requests import Request
+from smappee_async.secret import Secret
+
+_Target = tuple[int | None, str | None]
+_MOST_TARGETS: Final = 1_000
+
+
+class Refusals:
+    """Remembers for a while which parks and stations were refused, so that they do not cause renewals of the token.
+
+    :param clock: seconds, monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.accepted: Secret | None = None
+        """The token of the latest call that succeeded."""
+        self._clock = clock
+        self._until: dict[_Target, float] = {}
+
+    def holds(self, request: Request, token: Secret) -> bool:
+        """Whether a 401 is about the park or station, and not about the token."""
+        if not self._until or token != self.accepted:
+            return False
+        return self._until.get(_target(request), 0.0) > self._clock()
+
+    def add(self, request: Request) -> None:
+        """Remember a refusal. The oldest are forgotten when there are very many."""
+        self._until.pop(_target(request), None)
+        self._until[_target(request)] = self._clock() + REFUSED_TARGET_S
+        if len(self._until) > _MOST_TARGETS:
+            del self._until[next(iter(self._until))]
+
+
+def _target(request: Request) -> _Target:
+    return request.facts.service_location_id, request.facts.serial_number
+
+
+def refused_although_accepted() -> PermissionDenied:
+    """The error for one park or station that is refused."""
+    return PermissionDenied(
+        "Smappee answered 401, although it accepts the access token for other calls",
+        facts=CallFacts(status=HTTPStatus.UNAUTHORIZED.value),
+    )

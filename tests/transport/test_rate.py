@@ -1,0 +1,42 @@
+"""No second sees more requests than the rate allows."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from smappee_async.testing import VirtualTimeLoop
+from smappee_async.transport.rate import local_rate_limiter
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> object:
+    return "asyncio", {"loop_factory": VirtualTimeLoop}
+
+
+@pytest.mark.parametrize("rate", [1.0, 2.5, 10.0, 20.0, 100.0, 1000.0])
+async def test_no_second_sees_more_than_the_rate_and_a_twentieth(rate: float) -> None:
+    """R48."""
+    limiter = local_rate_limiter(rate)
+    assert limiter is not None
+    clock = asyncio.get_running_loop().time
+    sent: list[float] = []
+
+    async def send() -> None:
+        await limiter.acquire()
+        sent.append(clock())
+
+    for _ in range(2):  # from the start, and after a time without requests
+        await asyncio.gather(*(send() for _ in range(int(rate * 3))))
+        await asyncio.sleep(10)
+
+    worst = max(sum(1 for each in sent if begin <= each < begin + 1) for begin in sent)
+    assert worst <= max(1.05 * rate, rate + 1)
+    assert sent[int(rate * 3) - 1] - sent[0] == pytest.approx(3, rel=0.1, abs=1 / rate)
+
+
+async def test_without_a_rate_there_is_no_limiter() -> None:
+    assert local_rate_limiter(None) is None
