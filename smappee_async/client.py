@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import weakref
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -15,11 +16,12 @@ import anyio
 
 from smappee_async import defaults
 from smappee_async.auth.credentials import Credentials, TokenProvider
-from smappee_async.auth.manager import ProvidedTokens, TokenManager
+from smappee_async.auth.manager import TokenManager
+from smappee_async.auth.provided import ProvidedTokens
 from smappee_async.auth.stores import TokenStore
 from smappee_async.auth.stores.memory import MemoryTokenStore
 from smappee_async.errors import ClientClosed, ConfigurationError
-from smappee_async.events import OnEvent
+from smappee_async.events import EventReporter, OnEvent
 from smappee_async.limits import Limits, RetryPolicy
 from smappee_async.models import JsonValue, ServiceLocation, ServiceLocationInfo, SessionState
 from smappee_async.protocol import requests, responses
@@ -255,7 +257,10 @@ class _Open:
         self._tokens: TokenManager | ProvidedTokens
         if isinstance(credentials, Credentials):
             store = token_store or MemoryTokenStore()
-            self._tokens = TokenManager(credentials, store, base_url, self._transport.send, on_event=on_event)
+            reporter = EventReporter(on_event)
+            self._tokens = TokenManager(
+                credentials, store, base_url, self._transport.send, reporter=reporter, jitter=random.random()
+            )
         else:
             self._tokens = ProvidedTokens(credentials)
         self.caller = Caller(self._transport, Gate(limits), self._tokens, retry, on_event)

@@ -85,6 +85,14 @@ REFUSAL_WAIT_S: Final = 60.0
 REFUSAL_MAX_WAIT_S: Final = 900.0
 #: How long closing waits for a renewal that is under way, so that a rotated token is not lost.
 CLOSE_WAIT_S: Final = 10.0
+#: A renewal starts over this often because its lock was lost or another process wrote. Twice in a row is already rare.
+RENEWAL_ROUNDS: Final = 3
+#: Servers reject a header line that is much longer; no token of any service comes near.
+MAX_TOKEN_CHARACTERS: Final = 8192
+#: A file of a token store has less than a kilobyte; a larger one is something else.
+MAX_TOKEN_FILE_BYTES: Final = 64 * 1024
+#: For a token store's own Redis connections: after this many seconds of silence a call to Redis fails.
+REDIS_TIMEOUT_S: Final = 5.0
 
 # --- planning --------------------------------------------------------------------------------------------------------
 

@@ -150,7 +150,14 @@ class RunningOperation:
     def fail(self, detail: str) -> None:
         """The operation fails, although no exception will leave its block."""
 
-    def note(self, *, status: int | None = None, attempts: int | None = None, sessions: int | None = None) -> None:
+    def note(
+        self,
+        *,
+        status: int | None = None,
+        attempts: int | None = None,
+        sessions: int | None = None,
+        detail: str | None = None,
+    ) -> None:
         """Add what is known only later to the event of the end."""
 
 
@@ -208,12 +215,21 @@ class _ReportedOperation(RunningOperation):
     def fail(self, detail: str) -> None:
         self._outcome, self._detail = "failed", detail
 
-    def note(self, *, status: int | None = None, attempts: int | None = None, sessions: int | None = None) -> None:
+    def note(
+        self,
+        *,
+        status: int | None = None,
+        attempts: int | None = None,
+        sessions: int | None = None,
+        detail: str | None = None,
+    ) -> None:
         changes = {name: value for name, value in (("status", status), ("attempts", attempts)) if value is not None}
         if changes:
             self._facts = attrs.evolve(self._facts, **changes)
         if sessions is not None:
             self._sessions = sessions
+        if detail is not None:
+            self._detail = detail
 
     def _tell(self, kind: EventKind, outcome: Outcome | None = None, duration_s: float | None = None) -> None:
         self._reporter.tell(

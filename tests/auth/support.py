@@ -17,6 +17,7 @@ from smappee_async.auth.lifetime import Clocks
 from smappee_async.auth.manager import TokenManager
 from smappee_async.auth.stores import Lease, TokenStore
 from smappee_async.auth.stores.memory import MemoryTokenStore
+from smappee_async.events import EventReporter
 from smappee_async.protocol.requests import Request
 from smappee_async.protocol.responses import Response
 from smappee_async.simulator import Account, Assumptions, TokenServer
@@ -204,7 +205,7 @@ class Stage:
             store or self.store,
             BASE_URL,
             settings.pop("send", self.service.send),
-            on_event=self.events.append,
+            reporter=EventReporter(self.events.append),
             clocks=self.clock.clocks,
             jitter=settings.pop("jitter", 0.5),
             **settings,

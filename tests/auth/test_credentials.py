@@ -13,8 +13,8 @@ import attrs
 import pytest
 
 from smappee_async import AuthenticationError, ConfigurationError, Credentials, StoredToken, Token, TokenProvider
-from smappee_async.auth.manager import ProvidedTokens
-from smappee_async.protocol.responses import Granted, Unclear, read_token
+from smappee_async.auth.provided import ProvidedTokens
+from smappee_async.protocol.oauth import Granted, Unclear, read_token
 from smappee_async.secret import Secret
 from smappee_async.simulator import Assumptions
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 async def until_saved(stage: Stage) -> None:
     async with asyncio.timeout(5):
-        while stage.managers[-1]._unsaved is not None:
+        while stage.managers[-1]._saver.unsaved is not None:
             await asyncio.sleep(0.001)
 
 

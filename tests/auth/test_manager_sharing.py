@@ -249,7 +249,7 @@ async def _interleave(seed: int, lossy: bool, troubles: list[Any], failing: tupl
         raise AssertionError("a refresh token was used twice under the lock")
     stage.clock.advance(LIFE_S + 1000)
     for manager in two:
-        manager._refusal = None  # a made-up refusal of the password is remembered, and rightly so
+        manager._renewer.refusals.forget()  # a made-up refusal of the password is remembered, and rightly so
     await settle()
     last = [await manager.access_token() for manager in two]
     assert all(stage.service.accepts(token.reveal()) for token in last)

@@ -23,6 +23,7 @@ from smappee_async import (
     Token,
 )
 from smappee_async.auth.manager import TokenManager
+from smappee_async.events import EventReporter
 from smappee_async.simulator import Assumptions, Fault, Park, Simulator, World
 from smappee_async.transport.http import HttpTransport
 
@@ -48,7 +49,14 @@ class Side:
         transport = HttpTransport(Limits())
         self.stack.push_async_callback(transport.aclose)
         store = MemoryTokenStore()
-        manager = TokenManager(credentials or self.credentials(), store, self.sim.base_url, transport.send)
+        manager = TokenManager(
+            credentials or self.credentials(),
+            store,
+            self.sim.base_url,
+            transport.send,
+            reporter=EventReporter(),
+            jitter=0.5,
+        )
         self.stack.push_async_callback(manager.aclose)
         return manager
 
@@ -233,7 +241,7 @@ async def test_each_renewal_is_told(side: Side) -> None:
     await client.service_locations()
     side.sim.oauth.expire_access_tokens()
     await client.service_locations()
-    assert [event.detail for event in events if event.kind == "token_renewed"] == ["by password", "by refresh"]
+    assert [event.detail for event in events if event.kind == "token_renewal_ended"] == ["by password", "by refresh"]
 
 
 async def test_two_accounts_on_two_clients_share_nothing(side: Side) -> None:

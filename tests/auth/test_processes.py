@@ -21,6 +21,7 @@ import pytest
 import smappee_async
 from smappee_async import Credentials, FileTokenStore, Limits
 from smappee_async.auth.manager import TokenManager
+from smappee_async.events import EventReporter
 from smappee_async.simulator import Park, Simulator, World
 from smappee_async.transport.http import HttpTransport
 
@@ -148,7 +149,9 @@ async def test_a_process_that_starts_after_a_kill_recovers_by_itself(sim: Simula
     @asynccontextmanager
     async def a_manager() -> AsyncIterator[TokenManager]:
         transport = HttpTransport(Limits())
-        manager = TokenManager(who, FileTokenStore(path), sim.base_url, transport.send)
+        manager = TokenManager(
+            who, FileTokenStore(path), sim.base_url, transport.send, reporter=EventReporter(), jitter=0.5
+        )
         yield manager
         await manager.aclose()
         await transport.aclose()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from smappee_async import FileTokenStore, Limits, SmappeeError, StoredToken, Token
-from smappee_async.auth.manager import ProvidedTokens
+from smappee_async.auth.provided import ProvidedTokens
 from smappee_async.auth.stores.redis import RedisTokenStore
 from smappee_async.transport.http import HttpTransport
 from tests.walking import everything_about
@@ -57,7 +57,10 @@ def nothing_shows(caplog: pytest.LogCaptureFixture, stage: Stage) -> Iterator[Ca
     texts = [text for error in errors for text in everything_about(error)]
     texts += [repr(record.__dict__) + record.getMessage() for record in caplog.records]
     texts += [repr(event) + str(event.facts) for event in stage.events]
-    texts += [repr(manager.__dict__) for manager in stage.managers]
+    parts = [
+        part for manager in stage.managers for part in (manager, manager._renewer, manager._saver, manager._current)
+    ]
+    texts += [repr(part.__dict__) for part in parts]
     assert texts
     assert not [(secret, text) for text in texts for secret in secrets if secret in text]
 
@@ -164,7 +167,7 @@ async def test_a_token_endpoint_that_is_not_there_shows_no_secret(
     transport = HttpTransport(Limits())
     try:
         manager = stage.manager(credentials(), send=transport.send)
-        manager._endpoint._base_url = "http://127.0.0.1:1/dev/v3"
+        manager._renewer._endpoint._base_url = "http://127.0.0.1:1/dev/v3"
         with pytest.raises(SmappeeError) as caught:
             await manager.access_token()
         nothing_shows(caught.value)

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from smappee_async import Credentials, FileTokenStore, Limits, TokenStore
 from smappee_async.auth.manager import TokenManager
+from smappee_async.events import EventReporter
 from smappee_async.protocol.requests import Request, service_locations
 from smappee_async.protocol.responses import Response
 from smappee_async.secret import Secret
@@ -36,7 +37,7 @@ async def main(kind: str, place: str, base_url: str, seed: int, linger_s: float)
 
     shared = store()
     who = Credentials("simulated-client", "simulated-secret", "simulated user", "simulated&pass=word")
-    manager = TokenManager(who, shared, base_url, send)
+    manager = TokenManager(who, shared, base_url, send, reporter=EventReporter(), jitter=chance.random())
     told = {"failures": 0, "calls": 0, "cancelled": 0}
 
     async def call() -> None:
