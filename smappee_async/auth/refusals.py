@@ -1,4 +1,4 @@
-"""What Smappee refused is remembered, so that it is not asked the same again and again."""
+"""A refusal by Smappee as an error, and remembered, so that it is not asked the same again and again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import attrs
 
 from smappee_async import defaults
 from smappee_async.auth.tokens import Token
-from smappee_async.errors import AuthenticationError
+from smappee_async.errors import AuthenticationError, RefreshTokenLost
+from smappee_async.protocol.oauth import TOKEN_CALL, Refused
 
 
 class Refusals:
@@ -58,3 +59,17 @@ class _Refusal:
     token: Token | None
     wait_s: float
     until: float
+
+
+def refused(outcome: Refused, what: str) -> AuthenticationError:
+    """The error for a refusal.
+
+    :param what: which of the credentials Smappee refused.
+    """
+    code = f" with {outcome.code}" if outcome.code else ""
+    return AuthenticationError(f"Smappee refused {what}{code}", facts=attrs.evolve(TOKEN_CALL, status=outcome.status))
+
+
+def lost() -> RefreshTokenLost:
+    """The error where the refresh token may be spent, and there is no password."""
+    return RefreshTokenLost("a refresh was sent and its response was lost", facts=TOKEN_CALL)

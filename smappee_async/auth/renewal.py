@@ -23,19 +23,13 @@ from smappee_async.auth.credentials import Credentials
 from smappee_async.auth.current import CurrentToken
 from smappee_async.auth.endpoint import TokenEndpoint
 from smappee_async.auth.lifetime import Clocks, ClockTimes
-from smappee_async.auth.refusals import Refusals
+from smappee_async.auth.refusals import Refusals, lost, refused
 from smappee_async.auth.saving import TokenSaver
 from smappee_async.auth.stores import Lease, TokenStore
 from smappee_async.auth.tokens import StoredToken, Token
-from smappee_async.errors import (
-    AuthenticationError,
-    RefreshTokenLost,
-    SmappeeError,
-    TokenStoreError,
-    without_frames,
-)
+from smappee_async.errors import SmappeeError, TokenStoreError, without_frames
 from smappee_async.events import ClientEvent, EventReporter, RunningOperation, describe
-from smappee_async.protocol.oauth import TOKEN_CALL, Granted, Refused, Unclear, Unspent
+from smappee_async.protocol.oauth import TOKEN_CALL, Granted, Unclear, Unspent
 from smappee_async.secret import Secret
 
 
@@ -98,15 +92,15 @@ class TokenRenewer:
             facts=TOKEN_CALL,
         )
 
-    async def _renew_locked(self, in_round: _Round) -> Token:
+    async def _renew_locked(self, this_round: _Round) -> Token:
         stored = await self._saver.load()
         self._check_account(stored)
-        if (adopted := self._adopt(stored, in_round)) is not None:
+        if (adopted := self._adopt(stored, this_round)) is not None:
             return adopted
         self.refusals.check(stored.token)
         refresh_token = self._credentials.refresh_token if stored.token is None else stored.token.refresh_token
         if refresh_token is None or (stored.refreshing and self._credentials.can_log_in):
-            return await self._log_in(stored, in_round)
+            return await self._log_in(stored, this_round)
         marked = stored.following(stored.token, refreshing=True)
         try:
             is_marked = await self._store.replace(stored.generation, marked)
@@ -115,10 +109,10 @@ class TokenRenewer:
             if not self._credentials.can_log_in:
                 raise
             self._saver.report_failure(describe(error))
-            return await self._log_in(stored, in_round)
+            return await self._log_in(stored, this_round)
         if not is_marked:
             raise _StartOver
-        return await self._refresh(marked, refresh_token, in_round, is_replay=stored.refreshing)
+        return await self._refresh(marked, refresh_token, this_round, is_replay=stored.refreshing)
 
     def _check_account(self, stored: StoredToken) -> None:
         theirs, ours = stored.token.account if stored.token is not None else "", self._credentials.account
@@ -129,7 +123,7 @@ class TokenRenewer:
                 advice="Give each account a file or a key of its own, or remove what is stored there",
             )
 
-    def _adopt(self, stored: StoredToken, in_round: _Round) -> Token | None:
+    def _adopt(self, stored: StoredToken, this_round: _Round) -> Token | None:
         """The stored token, if it need not be renewed: then another process has just done so."""
         token, before = stored.token, self._current.access_token
         if token is None or not self._current.adopt(token, self._clocks.now()):
@@ -138,7 +132,7 @@ class TokenRenewer:
         if token.access_token != before:
             self._forget_old_failures()
             self._reporter.tell(ClientEvent(kind="token_adopted", facts=TOKEN_CALL, detail=detail))
-        in_round.operation.note(detail=detail)
+        this_round.operation.note(detail=detail)
         return token
 
     def _forget_old_failures(self) -> None:
@@ -147,14 +141,16 @@ class TokenRenewer:
 
     # --- the two grants -----------------------------------------------------------------------------------------------
 
-    async def _refresh(self, marked: StoredToken, refresh_token: Secret, in_round: _Round, *, is_replay: bool) -> Token:
+    async def _refresh(
+        self, marked: StoredToken, refresh_token: Secret, this_round: _Round, *, is_replay: bool
+    ) -> Token:
         """Exchange the refresh token for a new pair.
 
         :param marked: what the store holds now, with the mark that a renewal has begun.
         :param is_replay: whether the refresh token may have been spent before.
         """
         while True:
-            if not in_round.is_locked():
+            if not this_round.is_locked():
                 await self._unmark(marked, is_replay=is_replay)
                 raise _StartOver
             started = self._clocks.now()
@@ -166,39 +162,39 @@ class TokenRenewer:
             # other way, and some servers allow one replay because a response can be lost.
             is_replay = True
         if isinstance(outcome, Granted):
-            return await self._publish(outcome, marked, started, in_round, old_refresh_token=refresh_token)
+            return await self._publish(outcome, marked, started, this_round, old_refresh_token=refresh_token)
         if isinstance(outcome, Unspent):
             await self._unmark(marked, is_replay=is_replay)
             raise outcome.error
         await self._check_unchanged(marked)
         if self._credentials.can_log_in:
-            return await self._log_in(marked, in_round)
+            return await self._log_in(marked, this_round)
         if isinstance(outcome, Unclear):
             if outcome.server_failed:
                 raise outcome.error  # the mark stays: the refresh token is still stored, and may be spent
-            raise self.refusals.remember(_lost(), marked.token, definite=True)
+            raise self.refusals.remember(lost(), marked.token, definite=True)
         if outcome.definite and self._spare is not None and self._spare != refresh_token:
             # The stored refresh token is dead. The credentials contain another one, perhaps to repair this.
             spare, self._spare = self._spare, None
-            return await self._refresh(marked, spare, in_round, is_replay=is_replay)
+            return await self._refresh(marked, spare, this_round, is_replay=is_replay)
         await self._unmark(marked, is_replay=is_replay)
-        error = _lost() if is_replay and outcome.definite else _refused(outcome, "the refresh token")
+        error = lost() if is_replay and outcome.definite else refused(outcome, "the refresh token")
         raise self.refusals.remember(error, marked.token, definite=outcome.definite)
 
-    async def _log_in(self, stored: StoredToken, in_round: _Round) -> Token:
+    async def _log_in(self, stored: StoredToken, this_round: _Round) -> Token:
         """Get a new pair with user name and password, in place of the stored one."""
-        if not in_round.is_locked():
+        if not this_round.is_locked():
             raise _StartOver
         started = self._clocks.now()
         outcome = await self._endpoint.log_in()
         if isinstance(outcome, Granted):
-            return await self._publish(outcome, stored, started, in_round, old_refresh_token=None)
+            return await self._publish(outcome, stored, started, this_round, old_refresh_token=None)
         if isinstance(outcome, Unspent):
             raise outcome.error
         await self._check_unchanged(stored)
         if isinstance(outcome, Unclear):
             raise outcome.error
-        error = _refused(outcome, "the client id, client secret, user name or password")
+        error = refused(outcome, "the client id, client secret, user name or password")
         raise self.refusals.remember(error, stored.token, definite=outcome.definite)
 
     async def _publish(
@@ -206,7 +202,7 @@ class TokenRenewer:
         granted: Granted,
         replaced: StoredToken,
         started: ClockTimes,
-        in_round: _Round,
+        this_round: _Round,
         *,
         old_refresh_token: Secret | None,
     ) -> Token:
@@ -223,11 +219,11 @@ class TokenRenewer:
             self._credentials.account or (replaced.token.account if replaced.token is not None else ""),
         )
         saved = await self._saver.save(token, replaced.token)
-        if saved is not None and saved.token != token and (adopted := self._adopt(saved, in_round)) is not None:
+        if saved is not None and saved.token != token and (adopted := self._adopt(saved, this_round)) is not None:
             return adopted  # the lock was lost, and another process was faster: all use one pair
         self._current.use(token, granted.expires_in_s, started)
         self._forget_old_failures()
-        in_round.operation.note(detail="by password" if old_refresh_token is None else "by refresh")
+        this_round.operation.note(detail="by password" if old_refresh_token is None else "by refresh")
         return token
 
     # --- the mark -----------------------------------------------------------------------------------------------------
@@ -261,12 +257,3 @@ class _Round:
 
 class _StartOver(Exception):
     """The lock was lost, or another process wrote without it: begin again with what the store holds now."""
-
-
-def _refused(refused: Refused, what: str) -> AuthenticationError:
-    code = f" with {refused.code}" if refused.code else ""
-    return AuthenticationError(f"Smappee refused {what}{code}", facts=attrs.evolve(TOKEN_CALL, status=refused.status))
-
-
-def _lost() -> RefreshTokenLost:
-    return RefreshTokenLost("a refresh was sent and its response was lost", facts=TOKEN_CALL)

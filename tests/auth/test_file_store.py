@@ -243,14 +243,14 @@ async def test_a_lock_that_was_cancelled_while_a_thread_was_taking_it_is_given_b
 ) -> None:
     """R11: the thread comes back when nobody is waiting for it any more."""
     in_thread, go = threading.Event(), threading.Event()
-    take = file._FileLockAttempt.take
+    acquire = file._FileLockAttempt.acquire
 
-    def slow(hold: file._FileLockAttempt) -> bool:
+    def slow(attempt: file._FileLockAttempt) -> bool:
         in_thread.set()
         go.wait(5)
-        return take(hold)
+        return acquire(attempt)
 
-    monkeypatch.setattr(file._FileLockAttempt, "take", slow)
+    monkeypatch.setattr(file._FileLockAttempt, "acquire", slow)
     store = FileTokenStore(path)
 
     async def hold() -> None:

@@ -93,9 +93,9 @@ async def test_a_write_that_is_sent_again_is_told_the_same(redis: Redis, monkeyp
 
 async def test_a_lock_that_is_asked_for_again_is_told_the_same(redis: Redis) -> None:
     store = RedisTokenStore(redis, "account")
-    assert await store._take("me") is not None
-    assert await store._take("me") is not None
-    assert await store._take("another") is None
+    assert await store._acquire("me") is not None
+    assert await store._acquire("me") is not None
+    assert await store._acquire("another") is None
 
 
 async def test_replicas_that_do_not_confirm_are_an_error(redis: Redis) -> None:
