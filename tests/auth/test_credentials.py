@@ -156,7 +156,7 @@ DAYS_30 = 30 * 86_400.0
     ],
 )
 def test_every_odd_life_has_its_rule(expires_in: str, life_s: float) -> None:
-    """R18: none lives for ever, none loops."""
+    """R18: no token is valid for ever, and none causes a loop of renewals."""
     response = responses(200, f'{{"access_token": "a", "expires_in": {expires_in}}}'.encode()).happens()
     outcome = read_token(response)
     assert isinstance(outcome, Granted)
@@ -247,9 +247,9 @@ async def test_a_provider_that_gives_the_rejected_token_again_is_an_error() -> N
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("token", [None, "", 7, "Bearer abc", "a\r\nb", "ä"])
+@pytest.mark.parametrize("token", [None, "", 7, "Bearer abc", "a\r\nb", "ä", "x" * 8193])
 async def test_a_provider_that_gives_no_usable_token_is_an_error(token: object) -> None:
-    """R36: what it gives goes into a header."""
+    """R36: the token is sent in a header."""
     with pytest.raises(AuthenticationError, match="no usable access token") as caught:
         await ProvidedTokens(Provider(token)).access_token()
     assert "abc" not in str(caught.value)

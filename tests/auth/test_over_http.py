@@ -1,4 +1,4 @@
-"""The token's life end to end: the client, real HTTP, and the simulator's strict rotation."""
+"""Tokens end to end: the client, real HTTP, and the simulator with strict rotation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 @attrs.define
 class Side:
-    """Both sides of the wire."""
+    """The simulator, and clients that are closed at the end."""
 
     sim: Simulator
     stack: AsyncExitStack
@@ -133,7 +133,7 @@ async def test_wrong_credentials_are_asked_once_by_however_many_calls(side: Side
 
 
 async def test_a_lost_refresh_response_is_made_good_by_a_login(side: Side) -> None:
-    """R14: the simulator has rotated the refresh token, and hangs up."""
+    """R14: the simulator rotates the refresh token and then closes the connection."""
     client = await side.client()
     await client.service_locations()
     side.sim.oauth.expire_access_tokens()
@@ -196,7 +196,7 @@ async def test_every_reading_of_the_service_is_survived(
 
 
 class Elsewhere:
-    """Another server, that takes whatever comes."""
+    """Another server, which records what it receives."""
 
     def __init__(self) -> None:
         self.received = b""

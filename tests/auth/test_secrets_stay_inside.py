@@ -1,4 +1,4 @@
-"""After every failing path: no secret in any exception, frame, log record or event."""
+"""After each failure: no secret in any exception, frame, log record or event."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def test_a_file_that_cannot_be_written_shows_no_secret(
     nothing_shows: Callable[[BaseException], None],
     function: str,
 ) -> None:
-    """R34: the frames that know the tokens in clear are no part of the error."""
+    """R34: the frames that hold the tokens in clear text are not part of the error."""
     store = FileTokenStore(tmp_path / "token.json")
     await store.replace(0, StoredToken(generation=1, token=TOKEN))
 
@@ -163,7 +163,7 @@ async def test_a_redis_that_refuses_a_write_shows_no_secret(
 async def test_a_token_endpoint_that_is_not_there_shows_no_secret(
     stage: Stage, nothing_shows: Callable[[BaseException], None]
 ) -> None:
-    """R34: over a real socket, for aiohttp puts requests into its exceptions."""
+    """R34: over a real socket, because aiohttp puts requests into its exceptions."""
     transport = HttpTransport(Limits())
     try:
         manager = stage.manager(credentials(), send=transport.send)
@@ -188,7 +188,7 @@ async def test_a_provider_that_repeats_itself_shows_no_secret(nothing_shows: Cal
 
 
 async def test_the_walk_finds_what_is_there() -> None:
-    """A walk that finds nothing proves nothing."""
+    """Without this, the walk could pass because it finds nothing anywhere."""
 
     def fails(password: str) -> None:
         raise ValueError

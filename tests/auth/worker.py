@@ -1,4 +1,4 @@
-"""One process of many that share a token store: asks, is refused, cancels itself at random, and goes on until told."""
+"""One of several processes that share a token store. It calls, cancels calls at random, and stops when it is told."""
 
 # ruff: noqa: T201, PLC0415, BLE001 - it reports on stdout, and leaves Redis alone where it is not asked for
 
@@ -25,7 +25,7 @@ async def main(kind: str, place: str, base_url: str, seed: int, linger_s: float)
 
     async def send(request: Request) -> Response:
         response = await transport.send(request)
-        await asyncio.sleep(chance.random() * linger_s)  # so that a kill hits between the response and the store
+        await asyncio.sleep(chance.random() * linger_s)  # so that a kill can come between the response and the store
         return response
 
     def store() -> TokenStore:

@@ -1,4 +1,4 @@
-"""A secret shows itself to nobody but the one who asks it to."""
+"""Only ``reveal`` shows what a secret contains."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HIDDEN = "hunter2-hunter2"
 
 @attrs.frozen
 class Holder:
-    """Something that carries a secret about."""
+    """A class with a secret in it."""
 
     secret: Secret
 
@@ -38,7 +38,7 @@ def test_only_revealing_gives_the_text() -> None:
         format,
         lambda secret: f"{secret} ",
         lambda secret: f"{secret!r:>40}",
-        lambda secret: "%s %r" % (secret, secret),  # noqa: UP031 - the old way must not show it either
+        lambda secret: "%s %r" % (secret, secret),  # noqa: UP031 - old formatting must not show it either
         lambda secret: repr([secret]),
         lambda secret: repr(Holder(secret)),
         lambda secret: repr(attrs.asdict(Holder(secret))),

@@ -87,7 +87,7 @@ class RedisTokenStore:
         self._owned = isinstance(client_or_url, str)
         outcome = _connect(Secret(client_or_url)) if isinstance(client_or_url, str) else client_or_url
         del client_or_url  # a URL may contain a password, and an error would show this frame
-        self._redis = unwrap(outcome)
+        self._redis: Redis = unwrap(outcome)
         self._key = key
         self._lock_key = f"{key}:lock"
         self._lease_s = lease_s
