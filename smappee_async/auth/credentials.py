@@ -13,7 +13,7 @@ from smappee_async.errors import ConfigurationError
 from smappee_async.secret import Secret, to_optional_secret, to_secret
 
 
-@attrs.frozen
+@attrs.frozen(init=False)
 class Credentials:
     """What Smappee gave you for API access, and the account to log in with ("Smappee API" overview).
 
@@ -26,11 +26,25 @@ class Credentials:
     :raises ConfigurationError: a value that is required is missing.
     """
 
-    client_id: Secret = attrs.field(converter=to_secret)
-    client_secret: Secret = attrs.field(converter=to_secret)
-    username: Secret | None = attrs.field(default=None, converter=to_optional_secret)
-    password: Secret | None = attrs.field(default=None, converter=to_optional_secret)
-    refresh_token: Secret | None = attrs.field(default=None, converter=to_optional_secret)
+    client_id: Secret
+    client_secret: Secret
+    username: Secret | None
+    password: Secret | None
+    refresh_token: Secret | None
+
+    def __init__(
+        self,
+        client_id: str | Secret,
+        client_secret: str | Secret,
+        username: str | Secret | None = None,
+        password: str | Secret | None = None,
+        refresh_token: str | Secret | None = None,
+    ) -> None:
+        # The parameters are replaced, because an error would show this frame.
+        client_id, client_secret = to_secret(client_id), to_secret(client_secret)
+        username, password = to_optional_secret(username), to_optional_secret(password)
+        refresh_token = to_optional_secret(refresh_token)
+        self.__attrs_init__(client_id, client_secret, username, password, refresh_token)  # pyright: ignore[reportAttributeAccessIssue]
 
     def __attrs_post_init__(self) -> None:
         if not self.client_id or not self.client_secret:
@@ -70,6 +84,7 @@ class Credentials:
         if not environ.get("SMAPPEE_REFRESH_TOKEN"):
             names += ["SMAPPEE_USERNAME", "SMAPPEE_PASSWORD"]
         if missing := [name for name in names if not environ.get(name)]:
+            del environ  # an error would show this frame
             raise ConfigurationError(f"not set in the environment: {', '.join(missing)}")
         return cls(
             environ["SMAPPEE_CLIENT_ID"],

@@ -17,6 +17,7 @@ from smappee_async.auth.provided import ProvidedTokens
 from smappee_async.protocol.oauth import Granted, Unclear, read_token
 from smappee_async.secret import Secret
 from smappee_async.simulator import Assumptions
+from tests.walking import everything_about, shown
 
 from .support import LIFE_S, Service, Stage, responses
 
@@ -44,6 +45,22 @@ def test_what_is_missing_in_the_environment_is_named() -> None:
     with pytest.raises(ConfigurationError, match="SMAPPEE_CLIENT_SECRET, SMAPPEE_PASSWORD") as caught:
         Credentials.from_env({"SMAPPEE_CLIENT_ID": "i", "SMAPPEE_USERNAME": "u", "SMAPPEE_PASSWORD": ""})
     assert "SMAPPEE_USERNAME" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENT)
+def test_an_incomplete_environment_is_refused_without_showing_the_rest(name: str) -> None:
+    """R34: the frames of the error are ours, and a crash reporter shows their variables."""
+    with pytest.raises(ConfigurationError) as caught:
+        Credentials.from_env({**ENVIRONMENT, name: ""})
+    assert not shown(ENVIRONMENT.values(), everything_about(caught.value))
+
+
+def test_incomplete_credentials_are_refused_without_showing_the_rest() -> None:
+    """R34."""
+    client_id, client_secret, _, password = ENVIRONMENT.values()
+    with pytest.raises(ConfigurationError) as caught:
+        Credentials(client_id, client_secret, password=password)
+    assert not shown(ENVIRONMENT.values(), everything_about(caught.value))
 
 
 def test_a_refresh_token_stands_in_for_user_name_and_password() -> None:
