@@ -90,15 +90,14 @@ class TokenManager:
         :raises TokenStoreError: the latest tokens could not be saved; the next start must log in anew.
         """
         self._closed = True
-        renewal = self._renewal
         try:
-            if renewal is not None:
-                await asyncio.wait([renewal], timeout=defaults.CLOSE_WAIT_S)
+            if self._renewal is not None:
+                await asyncio.wait([self._renewal], timeout=defaults.CLOSE_WAIT_S)
         finally:
             try:
-                if renewal is not None:
-                    renewal.cancel()
-                    await asyncio.wait([renewal])
+                if self._renewal is not None:  # perhaps another one by now, which a waiter has begun
+                    self._renewal.cancel()
+                    await asyncio.wait([self._renewal])
             finally:
                 await self._saver.stop()
         await self._saver.finish()

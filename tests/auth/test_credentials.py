@@ -121,6 +121,10 @@ def test_a_token_survives_its_plain_form() -> None:
     assert StoredToken.from_dict(json.loads(json.dumps(STORED.to_dict()))) == STORED
 
 
+def test_an_account_that_is_not_text_counts_as_unknown() -> None:
+    assert Token.from_dict({**TOKEN.to_dict(), "account": 7}) == TOKEN
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -405,6 +405,24 @@ async def test_a_closing_that_is_cancelled_leaves_no_task(stage: Stage) -> None:
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("smappee")]
 
 
+async def test_a_renewal_that_a_waiter_begins_while_the_client_closes_ends_too(stage: Stage) -> None:
+    """R28, R32: the first renewal gives the rejected token again, so the waiter begins another one."""
+    manager = await stage.logged_in()
+    rejected = await manager.access_token()
+    stage.service.script.append(responses(200, {"access_token": rejected.reveal(), "expires_in": LIFE_S}))
+    held = Held(stage.service)
+    waiter = asyncio.create_task(manager.access_token(rejected))
+    await held.arrived.wait()
+    closing = asyncio.create_task(manager.aclose())
+    await settle()
+    held.go.set()
+    async with stage.store.lock():
+        await closing
+        await asyncio.wait([waiter], timeout=5)
+        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("smappee")]
+    assert isinstance(waiter.exception(), ClientClosed)
+
+
 async def test_after_closing_there_is_no_token(stage: Stage) -> None:
     """R32."""
     manager = await stage.logged_in()

@@ -203,6 +203,20 @@ async def test_a_store_that_was_emptied_gets_the_new_pair(stage: Stage) -> None:
     assert kept.access_token == token
 
 
+async def test_a_store_that_changes_at_every_write_is_reported_and_the_pair_is_used(stage: Stage) -> None:
+    """R15: each write of this manager finds another generation."""
+    manager = stage.manager()
+
+    async def refuse(expected: int, new: StoredToken) -> bool:
+        return False
+
+    stage.store.replace = refuse  # type: ignore[method-assign, assignment]
+    assert stage.service.accepts((await manager.access_token()).reveal())
+    assert [event.detail for event in stage.events if event.kind == "token_not_saved"] == [
+        "the token store changes at every try to write to it"
+    ]
+
+
 # --- the hook ---------------------------------------------------------------------------------------------------------
 
 
