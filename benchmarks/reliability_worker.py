@@ -19,7 +19,7 @@ from benchmarks.reliability_service import credentials
 from smappee_async import FileTokenStore, Limits, RedisTokenStore, StoredToken, TokenStore, defaults
 from smappee_async.auth.manager import TokenManager
 from smappee_async.auth.stores import Lease
-from smappee_async.events import ClientEvent
+from smappee_async.events import ClientEvent, EventReporter
 from smappee_async.protocol.requests import service_locations
 from smappee_async.secret import Secret
 from smappee_async.transport.http import HttpTransport
@@ -96,7 +96,12 @@ class _Worker:
         if orders.kind == "file" and orders.point == "in the write":
             store = _HalfWriter(orders.place)
         self._manager = TokenManager(
-            credentials(), _Mortal(store, orders.point), orders.base_url, self._transport.send, on_event=self._note
+            credentials(),
+            _Mortal(store, orders.point),
+            orders.base_url,
+            self._transport.send,
+            reporter=EventReporter(self._note),
+            jitter=self._chance.random(),
         )
         self._count(Count.READY)
         await asyncio.gather(*(self._use() for _ in range(_CALLERS)))
@@ -109,7 +114,7 @@ class _Worker:
         self._counts[self._orders.slot * len(Count) + what] += 1
 
     def _note(self, event: ClientEvent) -> None:
-        if event.kind == "token_renewed":
+        if event.kind == "token_renewal_ended" and event.detail.startswith("by "):
             self._count(Count.RENEWED)
 
     async def _use(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import weakref
 from collections.abc import Iterable
 from types import TracebackType
@@ -14,7 +15,8 @@ import anyio
 
 from smappee_async import defaults
 from smappee_async.auth.credentials import Credentials, TokenProvider
-from smappee_async.auth.manager import ProvidedTokens, TokenManager
+from smappee_async.auth.manager import TokenManager
+from smappee_async.auth.provided import ProvidedTokens
 from smappee_async.auth.stores import TokenStore
 from smappee_async.auth.stores.memory import MemoryTokenStore
 from smappee_async.errors import ClientClosed, ConfigurationError
@@ -203,7 +205,9 @@ class _Open:
         self._tokens: TokenManager | ProvidedTokens
         if isinstance(credentials, Credentials):
             store = token_store or MemoryTokenStore()
-            self._tokens = TokenManager(credentials, store, base_url, self._transport.send, on_event=reporter.on_event)
+            self._tokens = TokenManager(
+                credentials, store, base_url, self._transport.send, reporter=reporter, jitter=random.random()
+            )
         else:
             self._tokens = ProvidedTokens(credentials)
         self.caller = Caller(

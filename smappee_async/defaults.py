@@ -32,7 +32,7 @@ MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 
 #: No rate limit is documented, so the default is modest: enough for a backfill, and little load during an outage.
 CONCURRENCY: Final = 8
-#: With a rate limit, this share of a second's requests may be sent at once; no second sees more than 1.05 times the rate.
+#: Share of a second's requests that may be sent at once, so that no second sees more than 1.05 times the rate.
 BURST_SHARE: Final = 0.02
 #: Records are built this many at a time; then the event loop may run other tasks.
 SLICE_SESSIONS: Final = 250
@@ -67,7 +67,7 @@ PATIENCE: Final = timedelta(seconds=3)
 PROBE_INTERVAL_S: Final = 15.0
 #: ... or in this share of the patience, if that is shorter.
 PROBE_INTERVAL_SHARE: Final = 0.1
-#: A park that the service refused with 401, while other calls are accepted, does not cause a token renewal for this long.
+#: For so long, a park that is refused with 401 while other calls are accepted causes no further renewal of the token.
 REFUSED_TARGET_S: Final = 900.0
 
 # --- tokens ----------------------------------------------------------------------------------------------------------
@@ -97,6 +97,14 @@ REFUSAL_WAIT_S: Final = 60.0
 REFUSAL_MAX_WAIT_S: Final = 900.0
 #: How long closing waits for a renewal in progress, so that a rotated token is not lost.
 CLOSE_WAIT_S: Final = 10.0
+#: A renewal starts over this often because its lock was lost or another process wrote. Twice in a row is already rare.
+RENEWAL_ROUNDS: Final = 3
+#: Servers reject a header line that is much longer; no token of any service comes near.
+MAX_TOKEN_CHARACTERS: Final = 8192
+#: A file of a token store has less than a kilobyte; a larger one is something else.
+MAX_TOKEN_FILE_BYTES: Final = 64 * 1024
+#: For a token store's own Redis connections: after this many seconds of silence a call to Redis fails.
+REDIS_TIMEOUT_S: Final = 5.0
 
 # --- planning --------------------------------------------------------------------------------------------------------
 

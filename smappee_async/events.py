@@ -152,7 +152,14 @@ class RunningOperation:
     def fail(self, error: Exception) -> None:
         """The operation fails with an error, although no exception leaves its block."""
 
-    def note(self, *, status: int | None = None, attempts: int | None = None, sessions: int | None = None) -> None:
+    def note(
+        self,
+        *,
+        status: int | None = None,
+        attempts: int | None = None,
+        sessions: int | None = None,
+        detail: str | None = None,
+    ) -> None:
         """Add what is known only later to the event of the end."""
 
 
@@ -212,11 +219,20 @@ class _ReportedOperation(RunningOperation):
     def fail(self, error: Exception) -> None:
         self._outcome, self._error_type, self._detail = "failed", type(error).__name__, describe(error)
 
-    def note(self, *, status: int | None = None, attempts: int | None = None, sessions: int | None = None) -> None:
+    def note(
+        self,
+        *,
+        status: int | None = None,
+        attempts: int | None = None,
+        sessions: int | None = None,
+        detail: str | None = None,
+    ) -> None:
         if status is not None or attempts is not None:
             self._facts = attrs.evolve(self._facts, status=status, attempts=attempts)
         if sessions is not None:
             self._sessions = sessions
+        if detail is not None:
+            self._detail = detail
 
     def _tell(self, kind: EventKind, outcome: Outcome | None = None, duration_s: float | None = None) -> None:
         self._reporter.tell(
@@ -238,8 +254,3 @@ class _ReportedOperation(RunningOperation):
 def describe(error: BaseException) -> str:
     """Text about any exception that is safe to log: only this package's own are known to hold no secret."""
     return error.reason if isinstance(error, SmappeeError) else type(error).__name__
-
-
-def tell(on_event: OnEvent | None, event: ClientEvent) -> None:
-    """Removed with its last user."""
-    EventReporter(on_event).tell(event)

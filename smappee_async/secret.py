@@ -1,4 +1,4 @@
-"""A text that must not be seen: the one wrapper that every credential and token travels in."""
+"""Secret text: every credential and token is wrapped in this class."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import NoReturn, final
 
 @final
 class Secret:
-    """A secret text. Printing, formatting, pickling and copying it never show what it holds.
+    """A secret text. Printing, formatting, pickling and copying it do not show the text.
 
-    Tracebacks, crash reporters and loggers print the ``repr`` of whatever they meet, so a plain ``str`` in a local
-    variable is enough to leak it. Only :meth:`reveal` gives the text, and only the wire and the token stores call it.
+    Tracebacks, crash reporters and loggers print the ``repr`` of objects. A plain ``str`` in a local variable is enough
+    to leak it. Only :meth:`reveal` returns the text; only the code that sends requests and the token stores call it.
+
+    :raises TypeError: the value is not a ``str``.
     """
 
     __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
         if not isinstance(text, str):
-            raise TypeError(f"a secret is a text, not a {type(text).__name__}")
+            raise TypeError(f"a secret is text, not {type(text).__name__}")
         self._text = text
 
     def reveal(self) -> str:
@@ -31,7 +33,7 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        # Constant time, so that comparing tells nothing of how much was right.
+        # In constant time, so that the duration does not show how many characters are equal.
         return hmac.compare_digest(
             self._text.encode("utf-8", "surrogatepass"), other._text.encode("utf-8", "surrogatepass")
         )
@@ -49,10 +51,10 @@ class Secret:
 
 
 def to_secret(value: str | Secret) -> Secret:
-    """Wrap a text; a secret stays as it is."""
+    """Wrap text; a secret is returned as it is."""
     return value if isinstance(value, Secret) else Secret(value)
 
 
 def to_optional_secret(value: str | Secret | None) -> Secret | None:
-    """Like :func:`to_secret`, where nothing may be given."""
+    """Like :func:`to_secret`, but ``None`` stays ``None``."""
     return None if value is None else to_secret(value)

@@ -1,46 +1,35 @@
-"""One call to the token endpoint, and what its response means for the refresh token that was sent."""
+"""One call to the token endpoint, and what it means for the refresh token that was sent."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
-
-import attrs
 
 from smappee_async import defaults
 from smappee_async.auth.credentials import Credentials
-from smappee_async.errors import (
-    AuthenticationError,
-    CallFacts,
-    RequestError,
-    ResponseTooLarge,
-    ServerError,
-    TransportError,
+from smappee_async.errors import AuthenticationError, ResponseTooLarge, TransportError, without_frames
+from smappee_async.protocol.oauth import (
+    TOKEN_CALL,
+    TokenOutcome,
+    Unclear,
+    Unspent,
+    password_grant,
+    read_token,
+    refresh_grant,
 )
-from smappee_async.protocol.requests import Request, password_grant, refresh_grant
-from smappee_async.protocol.responses import Granted, NotNow, Refused, Response, Unclear, read_token
+from smappee_async.protocol.requests import Request
+from smappee_async.protocol.responses import Response
 from smappee_async.secret import Secret
 
 Send = Callable[[Request], Awaitable[Response]]
-
-TOKEN_CALL = CallFacts(method="POST", route="/oauth2/token")
-
-
-@attrs.frozen
-class Unspent:
-    """Nothing was granted and nothing was spent: asking again later is safe."""
-
-    error: RequestError
-
-
-Outcome = Granted | Refused | Unspent | Unclear
+"""Sends a request once; raises :class:`TransportError` or :class:`ResponseTooLarge`."""
 
 
 class TokenEndpoint:
-    """Asks for tokens. Never asks twice by itself: that is for those who know what a second time may cost.
+    """Sends token calls. Never repeats one by itself: only the caller knows what a repetition may cost.
 
-    :param send: makes one attempt at a request; raises :class:`TransportError` or :class:`ResponseTooLarge`.
+    :param base_url: without a trailing slash.
+    :param send: sends a request once.
     """
 
     def __init__(self, credentials: Credentials, base_url: str, send: Send) -> None:
@@ -48,10 +37,10 @@ class TokenEndpoint:
         self._base_url = base_url
         self._send = send
 
-    async def log_in(self) -> Outcome:
-        """With user name and password.
+    async def log_in(self) -> TokenOutcome:
+        """Ask for a new pair with user name and password.
 
-        :raises AuthenticationError: there are none.
+        :raises AuthenticationError: the credentials contain no user name or no password.
         """
         credentials = self._credentials
         if credentials.username is None or credentials.password is None:
@@ -60,7 +49,7 @@ class TokenEndpoint:
                 facts=TOKEN_CALL,
                 advice="Give the credentials a user name and a password, or a refresh token",
             )
-        return await self._ask(
+        return await self._call(
             password_grant(
                 self._base_url,
                 client_id=credentials.client_id,
@@ -70,9 +59,9 @@ class TokenEndpoint:
             )
         )
 
-    async def refresh(self, refresh_token: Secret) -> Outcome:
-        """With a refresh token, which is spent by that if it is granted."""
-        return await self._ask(
+    async def refresh(self, refresh_token: Secret) -> TokenOutcome:
+        """Ask for a new pair with a refresh token. If the server grants it, the refresh token is spent."""
+        return await self._call(
             refresh_grant(
                 self._base_url,
                 client_id=self._credentials.client_id,
@@ -81,26 +70,14 @@ class TokenEndpoint:
             )
         )
 
-    async def _ask(self, request: Request) -> Outcome:
+    async def _call(self, request: Request) -> TokenOutcome:
         try:
             async with asyncio.timeout(defaults.TOKEN_TIMEOUT_S):
-                response = await self._send(request)
+                return read_token(await self._send(request))
         except TimeoutError:
-            return Unclear(reason=f"the token endpoint took longer than {defaults.TOKEN_TIMEOUT_S:g} s", status=None)
+            return Unclear.because(f"the token endpoint took longer than {defaults.TOKEN_TIMEOUT_S:g} s")
         except TransportError as error:
-            return Unclear(reason=error.reason, status=None) if error.sent else Unspent(error)
+            # A new error, because a flag such as timed_out would be taken for a flag of the call that needs the token.
+            return Unclear.because(error.reason) if error.sent else Unspent(error=without_frames(error))
         except ResponseTooLarge as error:
-            return Unclear(reason=error.reason, status=error.facts.status)
-        outcome = read_token(response)
-        return Unspent(outcome.error.with_facts(TOKEN_CALL)) if isinstance(outcome, NotNow) else outcome
-
-
-def server_failed(outcome: Unclear) -> bool:
-    """Whether the server said that it failed, rather than that its response did not arrive."""
-    return outcome.status is not None and outcome.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-
-
-def not_through(outcome: Unclear) -> RequestError:
-    """The error for a call whose outcome is unknown. It says nothing about the credentials."""
-    failed = ServerError if server_failed(outcome) else TransportError
-    return failed(outcome.reason, facts=attrs.evolve(TOKEN_CALL, status=outcome.status))
+            return Unclear.because(error.reason, error.facts.status)

@@ -1,8 +1,10 @@
-"""How long a token is good, by two clocks that both can be wrong."""
+"""How long a token is valid, by two clocks that can both be wrong."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Final, Self
 
 import attrs
 
@@ -11,7 +13,7 @@ from smappee_async import defaults
 
 @attrs.frozen
 class ClockTimes:
-    """Both clocks at one moment, in seconds."""
+    """What both clocks show at one moment, in seconds."""
 
     wall: float
     monotonic: float
@@ -19,9 +21,9 @@ class ClockTimes:
 
 @attrs.frozen
 class Clocks:
-    """Time as the token's life needs it: neither clock is enough alone.
+    """The two clocks that tokens are timed with. Neither is enough alone.
 
-    :param wall: seconds since 1970. Goes on while the machine sleeps, but may jump.
+    :param wall: seconds since 1970. Continues while the machine sleeps, but may jump.
     :param monotonic: seconds. Never jumps, but may stand still while the machine sleeps.
     """
 
@@ -29,35 +31,43 @@ class Clocks:
     monotonic: Callable[[], float]
 
     def now(self) -> ClockTimes:
-        """Both at once."""
+        """What both clocks show now."""
         return ClockTimes(self.wall(), self.monotonic())
 
 
 @attrs.frozen
 class TokenLifetime:
-    """How long a token is good, by both clocks; the one that says less is believed.
+    """How long an access token is valid. The clock that says less is believed.
 
-    After a jump or a sleep that costs one renewal too many, or one call that is refused and repeated, and never more.
+    So a clock that jumps, or a machine that sleeps, costs at most one renewal that was not needed yet, or one call that
+    is refused and repeated.
+
+    :param ends: when the token ends.
+    :param margin_s: how many seconds before that it is renewed.
     """
 
     ends: ClockTimes
     margin_s: float
 
     @classmethod
-    def of(cls, life_s: float, since: ClockTimes, jitter: float) -> TokenLifetime:
-        """A life of so many seconds.
+    def of(cls, life_s: float, since: ClockTimes, jitter: float) -> Self:
+        """A lifetime of ``life_s`` seconds.
 
         :param since: when it began.
-        :param jitter: between 0 and 1, drawn once per process.
+        :param jitter: between 0 and 1; with a larger one, the token is renewed earlier.
         """
         share_s = life_s * defaults.REFRESH_MARGIN_SHARE
         margin_s = min(defaults.REFRESH_MARGIN_S, share_s) + jitter * min(defaults.REFRESH_JITTER_S, share_s)
         return cls(ClockTimes(since.wall + life_s, since.monotonic + life_s), margin_s)
 
-    def left_s(self, now: ClockTimes) -> float:
-        """Seconds left."""
+    def remaining_s(self, now: ClockTimes) -> float:
+        """Seconds until the token ends; negative afterwards."""
         return min(self.ends.wall - now.wall, self.ends.monotonic - now.monotonic)
 
     def is_fresh(self, now: ClockTimes) -> bool:
-        """It serves, and need not be renewed yet."""
-        return self.left_s(now) > self.margin_s
+        """Whether the token is valid and need not be renewed yet."""
+        return self.remaining_s(now) > self.margin_s
+
+
+#: The lifetime where there is no token.
+NO_LIFETIME: Final = TokenLifetime(ClockTimes(-math.inf, -math.inf), 0.0)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Final, Literal
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
 import attrs
 
@@ -151,57 +150,3 @@ def service_location_info(base_url: str, service_location_id: int) -> Request:
             service_location_id=service_location_id,
         ),
     )
-
-
-# Get token, page 8552463: the credentials go in the form body.
-def password_grant(
-    base_url: str, *, client_id: Secret, client_secret: Secret, username: Secret, password: Secret
-) -> Request:
-    """Log in with user name and password."""
-    return _token_request(
-        base_url,
-        {
-            "grant_type": Secret("password"),
-            "client_id": client_id,
-            "client_secret": client_secret,
-            "username": username,
-            "password": password,
-        },
-    )
-
-
-# Refresh token, page 8552461.
-def refresh_grant(base_url: str, *, client_id: Secret, client_secret: Secret, refresh_token: Secret) -> Request:
-    """Trade a refresh token for a new pair of tokens."""
-    return _token_request(
-        base_url,
-        {
-            "grant_type": Secret("refresh_token"),
-            "refresh_token": refresh_token,
-            "client_id": client_id,
-            "client_secret": client_secret,
-        },
-    )
-
-
-def _token_request(base_url: str, form: Mapping[str, Secret]) -> Request:
-    encoded = _encode(form)
-    if encoded is None:
-        raise ConfigurationError(
-            "a credential holds a character that UTF-8 cannot say",
-            advice="Check the encoding of the place that the credentials were read from",
-        )
-    return Request(
-        method="POST",
-        url=f"{base_url}/oauth2/token",
-        form=encoded,
-        facts=CallFacts(method="POST", route="/oauth2/token"),
-        replayable=False,
-    )
-
-
-def _encode(form: Mapping[str, Secret]) -> Secret | None:
-    try:
-        return Secret(urlencode({name: value.reveal() for name, value in form.items()}))
-    except UnicodeEncodeError:  # holds the text, so it goes no further
-        return None

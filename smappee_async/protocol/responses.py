@@ -8,12 +8,12 @@ from collections.abc import Generator, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, Final, TypeGuard, TypeVar
+from typing import Final, TypeVar
 
 import attrs
 import msgspec
 
-from smappee_async.defaults import FALLBACK_TOKEN_LIFE_S, MAX_TOKEN_LIFE_S, SPLIT_STEP_BYTES
+from smappee_async.defaults import SPLIT_STEP_BYTES
 from smappee_async.errors import ApiError, CallFacts, ResponseDecodeError, ServerError, error_class
 from smappee_async.models import ServiceLocation, ServiceLocationInfo
 from smappee_async.protocol.converter import (
@@ -22,11 +22,9 @@ from smappee_async.protocol.converter import (
     RecordReader,
     RecordT,
 )
-from smappee_async.secret import Secret
 
 DecodedT = TypeVar("DecodedT")
 _SECONDS: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,9})?", re.ASCII)
-_OAUTH_CODE: Final = re.compile(r"[a-z_]{1,40}", re.ASCII)
 _BOM: Final = b"\xef\xbb\xbf"
 _MAINTENANCE: Final = b"maintenance"
 # Plain numbers: a look-up in the enumeration takes half as long as everything else that a response goes through.
@@ -142,10 +140,11 @@ def raise_for_status(response: Response) -> None:
     :raises ApiError: of the class that belongs to the status.
     """
     if response.status not in _SUCCESSES:
-        raise _failure(response)
+        raise status_error(response)
 
 
-def _failure(response: Response) -> ApiError:
+def status_error(response: Response) -> ApiError:
+    """The error for a response whose status is not a success."""
     failed = error_class(response.status)
     advice = None
     if HTTPStatus.MULTIPLE_CHOICES <= response.status < HTTPStatus.BAD_REQUEST:
@@ -250,118 +249,3 @@ def _http_date(text: str) -> float | None:
         return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError, OSError):
         return None
-
-
-# --- responses of the token calls
-
-
-@attrs.frozen(kw_only=True)
-class Granted:
-    """New tokens. ``refresh_token`` is ``None`` where the old one stays in force (RFC 6749 section 6)."""
-
-    access_token: Secret
-    refresh_token: Secret | None
-    expires_in_s: float
-
-
-@attrs.frozen(kw_only=True)
-class Refused:
-    """The server decided against the grant.
-
-    :param code: the OAuth error code (RFC 6749 section 5.2), or ``None`` where the body held none that is known.
-    :param definite: whether the response is an OAuth error that repeating cannot change. A bare 400 is not: for days in
-        January 2024 users with good credentials got it.
-    """
-
-    status: int
-    code: str | None
-    definite: bool
-
-
-@attrs.frozen(kw_only=True)
-class NotNow:
-    """The server did not decide; nothing was granted and nothing was spent."""
-
-    error: ApiError
-
-
-@attrs.frozen(kw_only=True)
-class Unclear:
-    """The grant may have been made, but its tokens did not arrive: a refresh token may be spent."""
-
-    reason: str
-    status: int | None
-
-
-TokenOutcome = Granted | Refused | NotNow | Unclear
-
-_DEFINITE: Final = frozenset({"invalid_grant", "invalid_client", "unauthorized_client", "unsupported_grant_type"})
-
-
-def read_token(response: Response) -> TokenOutcome:
-    """What a response of the token endpoint means (pages 8552463 and 8552461; RFC 6749 sections 5.1 and 5.2)."""
-    fields = _json_object(response.body)
-    if response.status == HTTPStatus.OK:
-        return _granted(fields) if fields is not None else Unclear(reason="the token response is not JSON", status=200)
-    if response.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED):
-        code = fields.get("error") if fields is not None else None
-        code = code if isinstance(code, str) and _OAUTH_CODE.fullmatch(code) else None
-        return Refused(status=response.status, code=code, definite=code in _DEFINITE)
-    said_why = fields is not None or "retry-after" in response.headers
-    broken = response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    if response.status < HTTPStatus.MULTIPLE_CHOICES or (
-        broken and not (response.status == HTTPStatus.SERVICE_UNAVAILABLE and said_why)
-    ):
-        return Unclear(reason=f"the token endpoint answered {_phrase(response.status)}", status=response.status)
-    return NotNow(error=_failure(response))
-
-
-def _json_object(body: bytes | bytearray) -> dict[str, Any] | None:
-    try:
-        found = msgspec.json.decode(body.removeprefix(_BOM))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _granted(fields: Mapping[str, Any]) -> TokenOutcome:
-    access = fields.get("access_token")
-    refresh = fields.get("refresh_token")
-    if not _is_token(access):
-        return Unclear(reason="the token response holds no usable access token", status=200)
-    kind = fields.get("token_type")
-    if kind is not None and not (isinstance(kind, str) and kind.lower() == "bearer"):
-        return Unclear(reason="the token response is not of a bearer token", status=200)
-    return Granted(
-        access_token=Secret(access),
-        refresh_token=Secret(refresh) if _is_token(refresh) else None,
-        expires_in_s=token_life_s(fields.get("expires_in")),
-    )
-
-
-def _is_token(value: object) -> TypeGuard[str]:
-    # What goes into a header must not be able to end it (RFC 6750 section 2.1 allows less than this).
-    return (
-        isinstance(value, str)
-        and 0 < len(value) <= 8192
-        and value.isascii()
-        and value.isprintable()
-        and " " not in value
-    )
-
-
-def token_life_s(expires_in: object) -> float:
-    """Seconds that a token lives, from whatever ``expires_in`` said.
-
-    =====================================================  ======================================================
-    a number above 0, up to 30 days                        taken as it is (36000 is documented, 86400 was seen)
-    the same as text, such as ``"36000"``                  read as the number
-    more than 30 days                                      30 days: no token is believed to live for ever
-    0, negative, not a number, missing, anything else      10 minutes: safe, and no loop of renewals
-    =====================================================  ======================================================
-    """
-    if isinstance(expires_in, str) and _SECONDS.fullmatch(expires_in):
-        expires_in = float(expires_in)
-    if isinstance(expires_in, bool) or not isinstance(expires_in, (int, float)) or not expires_in > 0:
-        return FALLBACK_TOKEN_LIFE_S
-    return float(min(expires_in, MAX_TOKEN_LIFE_S))

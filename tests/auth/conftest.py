@@ -32,7 +32,7 @@ async def stage(anyio_backend: object, monkeypatch: pytest.MonkeyPatch) -> Async
 
 @pytest.fixture(scope="session")
 def _redis_knows_its_version() -> Iterator[None]:
-    """redis-py looks its own version up on disk for each new connection. That is its own affair, and no fault of ours."""
+    """redis-py reads its own version from disk for each new connection. These tests must not report that as our fault."""
     with pytest.MonkeyPatch.context() as patch:
         version = metadata.version("redis")
         patch.setattr(redis.utils, "get_lib_version", lambda: version)
@@ -41,7 +41,7 @@ def _redis_knows_its_version() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def redis_url(_redis_knows_its_version: None) -> Iterator[str]:
-    """A Redis server of the tests' own, on a socket file, gone afterwards."""
+    """A Redis server for these tests only, on a socket file, ended afterwards."""
     program = shutil.which("redis-server")
     if program is None:
         reason = "there is no redis-server; on Debian: apt-get install redis-server"

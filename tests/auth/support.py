@@ -17,6 +17,7 @@ from smappee_async.auth.lifetime import Clocks
 from smappee_async.auth.manager import TokenManager
 from smappee_async.auth.stores import Lease, TokenStore
 from smappee_async.auth.stores.memory import MemoryTokenStore
+from smappee_async.events import EventReporter
 from smappee_async.protocol.requests import Request
 from smappee_async.protocol.responses import Response
 from smappee_async.simulator import Account, Assumptions, TokenServer
@@ -26,7 +27,7 @@ ACCOUNT: Final = Account(
 )
 BASE_URL: Final = "https://smappee.invalid/dev/v3"
 LIFE_S: Final = 36_000
-#: Inside the margin of every jitter, while the token still serves.
+#: Within the margin of every jitter, while the token is still valid.
 NEAR_THE_END_S: Final = LIFE_S - 100
 
 
@@ -37,13 +38,13 @@ def credentials(**changes: str) -> Credentials:
 
 
 def only_refresh(refresh_token: str | None) -> Credentials:
-    """Credentials of somebody who holds no password."""
+    """Credentials without a password."""
     assert refresh_token is not None
     return Credentials(ACCOUNT.client_id, ACCOUNT.client_secret, refresh_token=refresh_token)
 
 
 class Clock:
-    """Both clocks."""
+    """Both clocks, moved by hand."""
 
     def __init__(self) -> None:
         self.wall = 1_790_000_000.0
@@ -60,7 +61,7 @@ class Clock:
 
 @attrs.frozen
 class Trouble:
-    """What happens to one token call. With ``granted``, the service has answered and the response is not what arrives."""
+    """What happens to one token call. With ``granted``, the service granted it, but its response does not arrive."""
 
     happens: Callable[[], Response]
     granted: bool = False
@@ -79,9 +80,9 @@ def _fails(error: Callable[[], Exception], *, granted: bool = False) -> Trouble:
     return Trouble(happens, granted)
 
 
-#: The call did its work, and its response never came.
+#: The service granted the call, and its response was lost.
 LOST_RESPONSE = _fails(lambda: TransportError("the server hung up without a response"), granted=True)
-#: Perhaps it did its work.
+#: The service did not grant the call, but the client cannot know that.
 NO_RESPONSE = _fails(lambda: TransportError("the server hung up without a response"))
 NOT_SENT = _fails(lambda: TransportError("the connection could not be opened", sent=False))
 BARE_400 = responses(400)
@@ -98,9 +99,9 @@ class Service:
         self.script: deque[Trouble] = deque()
         self.forever: Trouble | None = None
         self.meanwhile: Callable[[], Awaitable[None]] | None = None
-        """Awaited while a call is under way, before it is answered."""
+        """Awaited during a call, before the service answers."""
         self.steps = 3
-        """Turns of the event loop that a call takes before and after its work."""
+        """How many turns of the event loop a call takes before and after the service grants it."""
 
     async def send(self, request: Request) -> Response:
         assert request.form is not None
@@ -127,7 +128,7 @@ class Service:
 
 
 class Held:
-    """Holds a token call until it is let go."""
+    """Holds a token call until ``go`` is set."""
 
     def __init__(self, service: Service) -> None:
         self.arrived = asyncio.Event()
@@ -139,8 +140,8 @@ class Held:
         await self.go.wait()
 
 
-class Leased:
-    """A lock that lasts as long as the test says."""
+class LeaseOfTest:
+    """A lock that lasts as long as the test wants."""
 
     def __init__(self, store: ShakyStore) -> None:
         self._store = store
@@ -150,14 +151,14 @@ class Leased:
 
 
 class ShakyStore:
-    """A store in memory that fails on demand and yields to other tasks at every step."""
+    """A store in memory that fails on demand, and gives other tasks a turn at every step."""
 
     def __init__(self, token: Token | None = None) -> None:
         self._store = MemoryTokenStore(token)
         self.failing: set[str] = set()
         self.error: Callable[[], Exception] = lambda: OSError(28, "No space left on device")
         self.leases: deque[float] = deque()
-        """What the lease responses, question by question; a minute after that."""
+        """What the lease returns for each call of ``remaining_s``; a minute after that."""
         self.locks = 0
         self.writes: list[StoredToken] = []
 
@@ -166,7 +167,7 @@ class ShakyStore:
         self._check("lock")
         async with self._store.lock():
             self.locks += 1
-            yield Leased(self)
+            yield LeaseOfTest(self)
         self._check("unlock")
 
     async def load(self) -> StoredToken | None:
@@ -204,7 +205,7 @@ class Stage:
             store or self.store,
             BASE_URL,
             settings.pop("send", self.service.send),
-            on_event=self.events.append,
+            reporter=EventReporter(self.events.append, clock=lambda: self.clock.monotonic),
             clocks=self.clock.clocks,
             jitter=settings.pop("jitter", 0.5),
             **settings,
@@ -213,7 +214,7 @@ class Stage:
         return manager
 
     async def logged_in(self, who: Credentials | None = None) -> TokenManager:
-        """A manager that has logged in; its call is forgotten."""
+        """A manager that has logged in. Its call and its events are forgotten."""
         manager = self.manager(who)
         await manager.access_token()
         self.service.posts.clear()
@@ -221,11 +222,11 @@ class Stage:
         return manager
 
     async def without_password(self) -> TokenManager:
-        """A manager whose refresh token came from elsewhere and has been used once."""
+        """A manager without a password, which has used its refresh token once."""
         return await self.logged_in(only_refresh(self.a_refresh_token()))
 
     def a_refresh_token(self) -> str:
-        """As another program's login got it."""
+        """A refresh token that the login of another program got."""
         form = {
             "grant_type": "password",
             "client_id": ACCOUNT.client_id,
@@ -247,6 +248,6 @@ class Stage:
 
 
 async def settle(turns: int = 50) -> None:
-    """Let whatever runs in the background come to rest."""
+    """Let all tasks in the background end."""
     for _ in range(turns):
         await asyncio.sleep(0)

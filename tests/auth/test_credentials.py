@@ -13,10 +13,11 @@ import attrs
 import pytest
 
 from smappee_async import AuthenticationError, ConfigurationError, Credentials, StoredToken, Token, TokenProvider
-from smappee_async.auth.manager import ProvidedTokens
-from smappee_async.protocol.responses import Granted, Unclear, read_token
+from smappee_async.auth.provided import ProvidedTokens
+from smappee_async.protocol.oauth import Granted, Unclear, read_token
 from smappee_async.secret import Secret
 from smappee_async.simulator import Assumptions
+from tests.walking import everything_about, shown
 
 from .support import LIFE_S, Service, Stage, responses
 
@@ -44,6 +45,22 @@ def test_what_is_missing_in_the_environment_is_named() -> None:
     with pytest.raises(ConfigurationError, match="SMAPPEE_CLIENT_SECRET, SMAPPEE_PASSWORD") as caught:
         Credentials.from_env({"SMAPPEE_CLIENT_ID": "i", "SMAPPEE_USERNAME": "u", "SMAPPEE_PASSWORD": ""})
     assert "SMAPPEE_USERNAME" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENT)
+def test_an_incomplete_environment_is_refused_without_showing_the_rest(name: str) -> None:
+    """R34: the frames of the error are ours, and a crash reporter shows their variables."""
+    with pytest.raises(ConfigurationError) as caught:
+        Credentials.from_env({**ENVIRONMENT, name: ""})
+    assert not shown(ENVIRONMENT.values(), everything_about(caught.value))
+
+
+def test_incomplete_credentials_are_refused_without_showing_the_rest() -> None:
+    """R34."""
+    client_id, client_secret, _, password = ENVIRONMENT.values()
+    with pytest.raises(ConfigurationError) as caught:
+        Credentials(client_id, client_secret, password=password)
+    assert not shown(ENVIRONMENT.values(), everything_about(caught.value))
 
 
 def test_a_refresh_token_stands_in_for_user_name_and_password() -> None:
@@ -104,6 +121,10 @@ def test_a_token_survives_its_plain_form() -> None:
     assert StoredToken.from_dict(json.loads(json.dumps(STORED.to_dict()))) == STORED
 
 
+def test_an_account_that_is_not_text_counts_as_unknown() -> None:
+    assert Token.from_dict({**TOKEN.to_dict(), "account": 7}) == TOKEN
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -156,7 +177,7 @@ DAYS_30 = 30 * 86_400.0
     ],
 )
 def test_every_odd_life_has_its_rule(expires_in: str, life_s: float) -> None:
-    """R18: none lives for ever, none loops."""
+    """R18: no token is valid for ever, and none causes a loop of renewals."""
     response = responses(200, f'{{"access_token": "a", "expires_in": {expires_in}}}'.encode()).happens()
     outcome = read_token(response)
     assert isinstance(outcome, Granted)
@@ -247,9 +268,9 @@ async def test_a_provider_that_gives_the_rejected_token_again_is_an_error() -> N
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("token", [None, "", 7, "Bearer abc", "a\r\nb", "ä"])
+@pytest.mark.parametrize("token", [None, "", 7, "Bearer abc", "a\r\nb", "ä", "x" * 8193])
 async def test_a_provider_that_gives_no_usable_token_is_an_error(token: object) -> None:
-    """R36: what it gives goes into a header."""
+    """R36: the token is sent in a header."""
     with pytest.raises(AuthenticationError, match="no usable access token") as caught:
         await ProvidedTokens(Provider(token)).access_token()
     assert "abc" not in str(caught.value)

@@ -1,6 +1,6 @@
-"""The file: safe from others, whole at every moment, and locked between processes."""
+"""The file store: safe from other users, whole at every moment, and locked between processes."""
 
-# ruff: noqa: ASYNC110, ASYNC240 - a test may look at a file, and at a thread
+# ruff: noqa: ASYNC110, ASYNC240 - a test may read a file, and wait for a thread
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_only_file_and_lock_are_there_afterwards(path: Path) -> None:
 
 
 async def test_the_lock_file_stays_when_the_lock_is_given_back(path: Path) -> None:
-    """A lock file that comes and goes lets two processes hold two files of the same name."""
+    """If the lock file were removed, two processes could lock two files of the same name."""
     store = await kept(path)
     before = path.with_name("token.json.lock").stat().st_ino
     async with store.lock():
@@ -196,7 +196,7 @@ async def test_a_directory_that_cannot_be_made_is_an_error_of_ours(tmp_path: Pat
 
 
 async def test_two_stores_of_one_process_take_turns_on_one_file(path: Path) -> None:
-    """R37: two clients of one process share the file, and not the object."""
+    """R37: two clients of one process share the file, but not the store object."""
     first, second = FileTokenStore(path), FileTokenStore(path)
     order: list[str] = []
 
@@ -241,16 +241,16 @@ async def test_the_lock_of_a_killed_process_is_free(path: Path) -> None:
 async def test_a_lock_that_was_cancelled_while_a_thread_was_taking_it_is_given_back(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R11: the thread comes back when nobody is waiting for it any more."""
+    """R11: the thread ends after its waiter has gone."""
     in_thread, go = threading.Event(), threading.Event()
-    take = file._FileLockAttempt.take
+    acquire = file._FileLockAttempt.acquire
 
-    def slow(hold: file._FileLockAttempt) -> bool:
+    def slow(attempt: file._FileLockAttempt) -> bool:
         in_thread.set()
         go.wait(5)
-        return take(hold)
+        return acquire(attempt)
 
-    monkeypatch.setattr(file._FileLockAttempt, "take", slow)
+    monkeypatch.setattr(file._FileLockAttempt, "acquire", slow)
     store = FileTokenStore(path)
 
     async def hold() -> None:

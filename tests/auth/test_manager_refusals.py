@@ -1,4 +1,4 @@
-"""What a token call that does not bring a token means, and what is done then."""
+"""What a token call without a token means, and what the manager does then."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def test_a_refused_refresh_token_falls_back_to_the_password(stage: Stage) 
 
 
 async def test_a_bare_400_for_the_refresh_token_falls_back_to_the_password(stage: Stage) -> None:
-    """api.md section 1: a 400 proves nothing, and a login is the way back in every case known."""
+    """A 400 without an OAuth error proves nothing, and a login repairs every case that is known."""
     manager = await stage.logged_in()
     stage.clock.advance(LIFE_S)
     stage.service.script.append(BARE_400)
@@ -155,7 +155,7 @@ async def test_a_refused_refresh_token_without_a_password_is_final(stage: Stage)
 
 
 async def test_two_managers_do_not_wake_each_others_final_refusal(stage: Stage) -> None:
-    """Marks of one are no news for the other."""
+    """The mark of one manager is not a new pair for the other."""
     first, second = await stage.without_password(), stage.manager(only_refresh("unknown"))
     await second.access_token()
     stage.clock.advance(LIFE_S)
@@ -322,7 +322,7 @@ async def test_without_a_password_two_lost_responses_are_final(stage: Stage) -> 
 
 
 async def test_without_a_password_a_replay_that_works_is_as_good_as_the_response(stage: Stage) -> None:
-    """R14: some servers allow it, for exactly this case."""
+    """R14: some servers allow one replay because a response can be lost."""
     manager = await stage.without_password()
     stage.clock.advance(LIFE_S)
     stage.service.script.append(NO_RESPONSE)
@@ -355,7 +355,7 @@ async def test_a_final_loss_ends_when_somebody_logs_in(stage: Stage) -> None:
 
 
 async def test_a_final_loss_ends_with_another_pair_in_the_store_even_an_expired_one(stage: Stage) -> None:
-    """R14: what was refused is one pair, not whatever the store will ever hold."""
+    """R14: the refusal is about one pair, not about later ones in the store."""
     manager = await stage.without_password()
     stage.clock.advance(LIFE_S)
     stage.service.script.append(LOST_RESPONSE)
@@ -381,7 +381,7 @@ async def test_a_final_loss_in_the_background_does_not_end_a_token_that_serves(s
 
 
 async def crashed(stage: Stage, who: Callable[[], Awaitable[TokenManager]]) -> None:
-    """A process has died between the mark and the end of its refresh, and the token has expired."""
+    """A process died between the mark and the end of its refresh, and the token has expired."""
     await who()
     stage.clock.advance(LIFE_S)
     kept = await stage.kept()
@@ -406,7 +406,7 @@ async def test_after_a_crash_in_the_middle_without_a_password_there_is_one_repla
     for _ in range(3):
         with pytest.raises(RefreshTokenLost):
             await manager.access_token()
-    # One of what was stored, and one of what the credentials brought.
+    # One with the stored refresh token, and one with that of the credentials.
     assert stage.service.posts == ["refresh_token"] * 2
 
 

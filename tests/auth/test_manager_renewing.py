@@ -58,7 +58,7 @@ async def test_a_failed_renewal_fails_all_who_wait_with_one_call(stage: Stage) -
 
 
 async def test_a_failed_renewal_is_not_remembered_but_tried_again(stage: Stage) -> None:
-    """R11: fails, then works."""
+    """R11: the first one fails, the next one works."""
     manager = await stage.logged_in()
     stage.clock.advance(LIFE_S)
     stage.service.script.append(NOT_SENT)
@@ -68,7 +68,7 @@ async def test_a_failed_renewal_is_not_remembered_but_tried_again(stage: Stage) 
 
 
 async def test_a_waiter_that_asks_again_at_once_does_not_disturb_the_others(stage: Stage) -> None:
-    """R10: each waiter sees how the renewal ended that it waited for, not how the next one is doing."""
+    """R10: each waiter gets the outcome of the renewal that it waited for, not of the next one."""
     manager = await stage.logged_in()
     stage.clock.advance(LIFE_S)
     stage.service.script.append(NOT_SENT)
@@ -124,7 +124,7 @@ async def test_a_refused_token_is_not_taken_from_the_store_again(stage: Stage) -
 
 
 async def test_a_token_refused_while_its_renewal_ends_is_renewed_again(stage: Stage) -> None:
-    """R16: the token may be in use before the lock is given back."""
+    """R16: the token may be in use before the lock is released."""
     manager = await stage.logged_in()
     old = await manager.access_token()
     entered = asyncio.Event()
@@ -227,7 +227,7 @@ async def test_an_early_renewal_that_the_store_fails_is_quiet_too(stage: Stage) 
     for _ in range(5):
         await manager.access_token()
         await settle()
-    assert stage.store.locks == 2  # one of the login
+    assert stage.store.locks == 2  # one of them for the login
 
 
 # --- clocks -----------------------------------------------------------------------------------------------------------
@@ -287,7 +287,7 @@ async def test_life_is_counted_from_before_the_call(stage: Stage) -> None:
 
 @pytest.mark.parametrize("seed", range(25))
 async def test_cancelled_waiters_harm_nobody(stage: Stage, seed: int) -> None:
-    """R11: any subset, at any step, natively, by a timeout or by a scope."""
+    """R11: any of them, at any step, by cancel(), by a timeout or by a scope."""
     chance = random.Random(seed)
     manager = await stage.logged_in()
     for _ in range(3):
@@ -306,7 +306,7 @@ async def test_cancelled_waiters_harm_nobody(stage: Stage, seed: int) -> None:
 async def _wait_with_cancellations(
     get: Callable[[], Awaitable[Secret]], chance: random.Random, waiters: int = 20
 ) -> list[Secret | None]:
-    """Waiters of whom some are cancelled after some turns of the event loop: what each got, ``None`` if cancelled."""
+    """Cancel some waiters after some turns of the event loop: what each one got, ``None`` if cancelled."""
     loop = asyncio.get_running_loop()
     cancels: dict[int, Callable[[], object]] = {}
 
@@ -403,6 +403,24 @@ async def test_a_closing_that_is_cancelled_leaves_no_task(stage: Stage) -> None:
     closing.cancel()
     await asyncio.gather(closing, waiter, return_exceptions=True)
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("smappee")]
+
+
+async def test_a_renewal_that_a_waiter_begins_while_the_client_closes_ends_too(stage: Stage) -> None:
+    """R28, R32: the first renewal gives the rejected token again, so the waiter begins another one."""
+    manager = await stage.logged_in()
+    rejected = await manager.access_token()
+    stage.service.script.append(responses(200, {"access_token": rejected.reveal(), "expires_in": LIFE_S}))
+    held = Held(stage.service)
+    waiter = asyncio.create_task(manager.access_token(rejected))
+    await held.arrived.wait()
+    closing = asyncio.create_task(manager.aclose())
+    await settle()
+    held.go.set()
+    async with stage.store.lock():
+        await closing
+        await asyncio.wait([waiter], timeout=5)
+        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("smappee")]
+    assert isinstance(waiter.exception(), ClientClosed)
 
 
 async def test_after_closing_there_is_no_token(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""A new pair is kept before it is used, and is not lost when that fails."""
+"""A new pair is saved before it is used, and is not lost if saving fails."""
 
 # ruff: noqa: ASYNC110 - saving happens in the background
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 async def until_saved(stage: Stage) -> None:
     async with asyncio.timeout(5):
-        while stage.managers[-1]._unsaved is not None:
+        while stage.managers[-1]._saver.unsaved is not None:
             await asyncio.sleep(0.001)
 
 
@@ -100,7 +100,7 @@ async def test_closing_cannot_hang_on_a_lock_that_nobody_gives_back(
 
 
 async def test_an_unsaved_pair_is_what_the_next_refresh_uses(stage: Stage) -> None:
-    """R17: the store still holds the refresh token that is spent."""
+    """R17: the store still holds the spent refresh token."""
     manager = await stage.logged_in()
     stage.store.failing = {"save"}
     for _ in range(3):
@@ -157,7 +157,7 @@ async def test_a_store_that_hangs_does_not_hold_up_the_token(stage: Stage, monke
 
 
 async def test_a_store_that_cannot_take_the_mark_is_not_trusted_with_a_refresh(stage: Stage) -> None:
-    """R13: without the mark, others could spend the same refresh token; a login spends nothing."""
+    """R13: without the mark, another process could spend the same refresh token; a login spends none."""
     manager = await stage.logged_in()
     stage.clock.advance(LIFE_S)
     stage.store.failing = {"mark", "save"}
@@ -201,6 +201,20 @@ async def test_a_store_that_was_emptied_gets_the_new_pair(stage: Stage) -> None:
     kept = (await stage.kept()).token
     assert kept is not None
     assert kept.access_token == token
+
+
+async def test_a_store_that_changes_at_every_write_is_reported_and_the_pair_is_used(stage: Stage) -> None:
+    """R15: each write of this manager finds another generation."""
+    manager = stage.manager()
+
+    async def refuse(expected: int, new: StoredToken) -> bool:
+        return False
+
+    stage.store.replace = refuse  # type: ignore[method-assign, assignment]
+    assert stage.service.accepts((await manager.access_token()).reveal())
+    assert [event.detail for event in stage.events if event.kind == "token_not_saved"] == [
+        "the token store changes at every try to write to it"
+    ]
 
 
 # --- the hook ---------------------------------------------------------------------------------------------------------

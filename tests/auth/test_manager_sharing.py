@@ -1,4 +1,4 @@
-"""Several processes on one store, as several managers: whoever is quicker, all end with one good pair."""
+"""Several managers on one store, as in several processes: in every order, all end with one valid pair."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_all_are_refused_and_one_renews(stage: Stage) -> None:
 
 
 async def newer_by_another(stage: Stage) -> StoredToken:
-    """A sibling renews without the lock, as after a lost lease."""
+    """Another process renews without the lock, as after a lost lease."""
     kept = await stage.kept()
     assert kept.token is not None
     assert kept.token.refresh_token is not None
@@ -86,7 +86,7 @@ async def test_a_refusal_because_another_was_quicker_is_no_refusal(stage: Stage,
 
 
 async def test_a_pair_that_comes_too_late_does_not_replace_a_newer_one(stage: Stage) -> None:
-    """R15, R21: the lock was lost after the call, and a sibling logged in."""
+    """R15, R21: the lock was lost after the call, and another process logged in."""
     manager = await stage.logged_in()
     stage.clock.advance(LIFE_S)
     held = Held(stage.service)
@@ -104,7 +104,7 @@ async def test_a_pair_that_comes_too_late_does_not_replace_a_newer_one(stage: St
 
 
 async def test_a_pair_is_kept_although_another_has_marked_its_own_try(stage: Stage) -> None:
-    """R15, R21: the mark is no newer pair, and the one who set it will find ours."""
+    """R15, R21: the mark is not a newer pair, and the process that set it will find the new one."""
     manager = await stage.logged_in()
     stage.clock.advance(LIFE_S)
 
@@ -165,7 +165,7 @@ async def test_the_lease_is_looked_at_again_before_a_replay(stage: Stage) -> Non
 
 
 async def test_a_paused_holder_and_its_successor_end_with_the_same_token(stage: Stage) -> None:
-    """R21: the holder is paused after its call; the other finds the mark, and logs in."""
+    """R21: the holder is paused after its call; the other manager finds the mark and logs in."""
     paused, successor = await stage.logged_in(), stage.manager()
     await successor.access_token()
     stage.clock.advance(LIFE_S)
@@ -173,7 +173,7 @@ async def test_a_paused_holder_and_its_successor_end_with_the_same_token(stage: 
     first = asyncio.create_task(paused.access_token())
     await held.arrived.wait()
     stage.service.meanwhile = None
-    stage.store._store._lock = type(stage.store._store._lock)()  # the lease has run out
+    stage.store._store._lock = type(stage.store._store._lock)()  # the lease has expired
     token = await successor.access_token()
     held.go.set()
     assert await first == token
@@ -182,7 +182,7 @@ async def test_a_paused_holder_and_its_successor_end_with_the_same_token(stage: 
 
 
 class LossyStage(Stage):
-    """The lock is no lock: what a lease that always runs out comes to."""
+    """The lock can be lost, as with a lease that expires too early."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -217,7 +217,7 @@ class LossyStage(Stage):
 def test_no_interleaving_of_two_managers_replaces_a_newer_pair(
     seed: int, lossy: bool, troubles: list[Any], failing: tuple[str, ...]
 ) -> None:
-    """R15: two managers on one store, with troubles, a lock that may be lost, cancellation, and a store that fails."""
+    """R15: two managers on one store, with failing calls, a lock that may be lost, and a store that fails."""
     asyncio.run(_interleave(seed, lossy, troubles, failing))
 
 
@@ -242,14 +242,14 @@ async def _interleave(seed: int, lossy: bool, troubles: list[Any], failing: tupl
             stage.store.failing = set(failing) if chance.random() < 0.3 else set()
 
     await asyncio.gather(use(0), use(0), use(1), use(1))
-    # Once everything is well again, both end with one good pair.
+    # After the failures, both end with one valid pair.
     stage.store.failing = set()
     stage.service.script.clear()
     if stage.service.oauth.reuse_detections and not lossy:
         raise AssertionError("a refresh token was used twice under the lock")
     stage.clock.advance(LIFE_S + 1000)
     for manager in two:
-        manager._refusal = None  # a made-up refusal of the password is remembered, and rightly so
+        manager._renewer.refusals.forget()  # the scripted refusal of the password is remembered
     await settle()
     last = [await manager.access_token() for manager in two]
     assert all(stage.service.accepts(token.reveal()) for token in last)

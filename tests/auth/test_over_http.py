@@ -1,4 +1,4 @@
-"""The token's life end to end: the client, real HTTP, and the simulator's strict rotation."""
+"""Tokens end to end: the client, real HTTP, and the simulator with strict rotation."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from smappee_async import (
     Token,
 )
 from smappee_async.auth.manager import TokenManager
+from smappee_async.events import EventReporter
 from smappee_async.simulator import Assumptions, Fault, Park, Simulator, World
 from smappee_async.transport.http import HttpTransport
 
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 @attrs.define
 class Side:
-    """Both sides of the wire."""
+    """The simulator, and clients that are closed at the end."""
 
     sim: Simulator
     stack: AsyncExitStack
@@ -48,7 +49,14 @@ class Side:
         transport = HttpTransport(Limits())
         self.stack.push_async_callback(transport.aclose)
         store = MemoryTokenStore()
-        manager = TokenManager(credentials or self.credentials(), store, self.sim.base_url, transport.send)
+        manager = TokenManager(
+            credentials or self.credentials(),
+            store,
+            self.sim.base_url,
+            transport.send,
+            reporter=EventReporter(),
+            jitter=0.5,
+        )
         self.stack.push_async_callback(manager.aclose)
         return manager
 
@@ -125,7 +133,7 @@ async def test_wrong_credentials_are_asked_once_by_however_many_calls(side: Side
 
 
 async def test_a_lost_refresh_response_is_made_good_by_a_login(side: Side) -> None:
-    """R14: the simulator has rotated the refresh token, and hangs up."""
+    """R14: the simulator rotates the refresh token and then closes the connection."""
     client = await side.client()
     await client.service_locations()
     side.sim.oauth.expire_access_tokens()
@@ -188,7 +196,7 @@ async def test_every_reading_of_the_service_is_survived(
 
 
 class Elsewhere:
-    """Another server, that takes whatever comes."""
+    """Another server, which records what it receives."""
 
     def __init__(self) -> None:
         self.received = b""
@@ -233,7 +241,7 @@ async def test_each_renewal_is_told(side: Side) -> None:
     await client.service_locations()
     side.sim.oauth.expire_access_tokens()
     await client.service_locations()
-    assert [event.detail for event in events if event.kind == "token_renewed"] == ["by password", "by refresh"]
+    assert [event.detail for event in events if event.kind == "token_renewal_ended"] == ["by password", "by refresh"]
 
 
 async def test_two_accounts_on_two_clients_share_nothing(side: Side) -> None:

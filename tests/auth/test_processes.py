@@ -1,6 +1,6 @@
-"""Real processes on one store, against strict rotation: small versions of what the benchmarks do at length."""
+"""Real processes on one store, with strict rotation: short versions of the reliability benchmarks."""
 
-# ruff: noqa: ASYNC110, ASYNC240 - what other processes have done can only be looked up
+# ruff: noqa: ASYNC110, ASYNC240 - what other processes have done can only be polled
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ import pytest
 import smappee_async
 from smappee_async import Credentials, FileTokenStore, Limits
 from smappee_async.auth.manager import TokenManager
+from smappee_async.events import EventReporter
 from smappee_async.simulator import Park, Simulator, World
 from smappee_async.transport.http import HttpTransport
 
 pytestmark = pytest.mark.anyio
 
 WORKER = Path(__file__).with_name("worker.py")
-#: The workers import the package that is tested here, wherever it is.
+#: The workers must import the same package as this test.
 PACKAGE = str(Path(smappee_async.__file__).parents[1])
 
 
@@ -70,12 +71,12 @@ class Crew:
 
     async def kill(self, number: int) -> None:
         worker = self.workers.pop(number)
-        with suppress(ProcessLookupError):  # it has ended by itself
+        with suppress(ProcessLookupError):  # it has already ended
             worker.kill()
         await worker.communicate()
 
     async def rotated(self) -> None:
-        """End the token, and wait until somebody has a new one."""
+        """End the token, and wait until a worker has a new one."""
         issued = self.sim.oauth.issued
         self.sim.oauth.expire_access_tokens()
         async with asyncio.timeout(10):
@@ -99,7 +100,7 @@ async def sim(anyio_backend: object) -> AsyncIterator[Simulator]:
 async def test_processes_that_share_a_store_never_use_a_refresh_token_twice(
     sim: Simulator, kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """R12: with a third of all calls cancelled."""
+    """R12: about a third of all calls are cancelled."""
     place = str(tmp_path / "token.json") if kind == "file" else request.getfixturevalue("redis_url")
     async with Crew(sim, kind, place, linger_s=0.002) as crew:
         await crew.hire(3)
@@ -115,7 +116,7 @@ async def test_processes_that_share_a_store_never_use_a_refresh_token_twice(
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_killed_processes_cost_a_login_each_at_most(sim: Simulator, tmp_path: Path) -> None:
-    """R13: SIGKILL at any point of the refresh; the file is whole, and everybody else goes on."""
+    """R13: SIGKILL at any point of the refresh; the file is whole, and the other processes continue."""
     chance = random.Random(1)
     path = tmp_path / "token.json"
     kills = 0
@@ -148,7 +149,9 @@ async def test_a_process_that_starts_after_a_kill_recovers_by_itself(sim: Simula
     @asynccontextmanager
     async def a_manager() -> AsyncIterator[TokenManager]:
         transport = HttpTransport(Limits())
-        manager = TokenManager(who, FileTokenStore(path), sim.base_url, transport.send)
+        manager = TokenManager(
+            who, FileTokenStore(path), sim.base_url, transport.send, reporter=EventReporter(), jitter=0.5
+        )
         yield manager
         await manager.aclose()
         await transport.aclose()
@@ -156,14 +159,14 @@ async def test_a_process_that_starts_after_a_kill_recovers_by_itself(sim: Simula
     async with a_manager() as manager:
         await manager.access_token()
     sim.oauth.expire_access_tokens()
-    async with Crew(sim, "file", str(path), linger_s=30.0) as crew:  # the response is there, and is not saved
+    async with Crew(sim, "file", str(path), linger_s=30.0) as crew:  # the response arrives, but is not saved
         await crew.hire()
         async with asyncio.timeout(10):
             while not sim.oauth.refresh_grants:
                 await asyncio.sleep(0.002)
     assert json.loads(path.read_bytes())["refreshing"]
     async with a_manager() as manager:
-        expired = await manager.access_token()  # by what is kept it has not ended, so it is tried once
+        expired = await manager.access_token()  # the record says that it is valid, so it is tried once
         token = await manager.access_token(expired)
     assert sim.oauth.accepts(token.reveal(), asyncio.get_running_loop().time())
     assert (sim.oauth.password_grants, sim.oauth.reuse_detections) == (2, 0)

@@ -1,4 +1,4 @@
-"""After every failing path: no secret in any exception, frame, log record or event."""
+"""After each failure: no secret in any exception, frame, log record or event."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from smappee_async import FileTokenStore, Limits, SmappeeError, StoredToken, Token
-from smappee_async.auth.manager import ProvidedTokens
+from smappee_async.auth.provided import ProvidedTokens
 from smappee_async.auth.stores.redis import RedisTokenStore
 from smappee_async.transport.http import HttpTransport
 from tests.walking import everything_about
@@ -57,7 +57,10 @@ def nothing_shows(caplog: pytest.LogCaptureFixture, stage: Stage) -> Iterator[Ca
     texts = [text for error in errors for text in everything_about(error)]
     texts += [repr(record.__dict__) + record.getMessage() for record in caplog.records]
     texts += [repr(event) + str(event.facts) for event in stage.events]
-    texts += [repr(manager.__dict__) for manager in stage.managers]
+    parts = [
+        part for manager in stage.managers for part in (manager, manager._renewer, manager._saver, manager._current)
+    ]
+    texts += [repr(part.__dict__) for part in parts]
     assert texts
     assert not [(secret, text) for text in texts for secret in secrets if secret in text]
 
@@ -122,7 +125,7 @@ async def test_a_file_that_cannot_be_written_shows_no_secret(
     nothing_shows: Callable[[BaseException], None],
     function: str,
 ) -> None:
-    """R34: the frames that know the tokens in clear are no part of the error."""
+    """R34: the frames that hold the tokens in clear text are not part of the error."""
     store = FileTokenStore(tmp_path / "token.json")
     await store.replace(0, StoredToken(generation=1, token=TOKEN))
 
@@ -160,11 +163,11 @@ async def test_a_redis_that_refuses_a_write_shows_no_secret(
 async def test_a_token_endpoint_that_is_not_there_shows_no_secret(
     stage: Stage, nothing_shows: Callable[[BaseException], None]
 ) -> None:
-    """R34: over a real socket, for aiohttp puts requests into its exceptions."""
+    """R34: over a real socket, because aiohttp puts requests into its exceptions."""
     transport = HttpTransport(Limits())
     try:
         manager = stage.manager(credentials(), send=transport.send)
-        manager._endpoint._base_url = "http://127.0.0.1:1/dev/v3"
+        manager._renewer._endpoint._base_url = "http://127.0.0.1:1/dev/v3"
         with pytest.raises(SmappeeError) as caught:
             await manager.access_token()
         nothing_shows(caught.value)
@@ -185,7 +188,7 @@ async def test_a_provider_that_repeats_itself_shows_no_secret(nothing_shows: Cal
 
 
 async def test_the_walk_finds_what_is_there() -> None:
-    """A walk that finds nothing proves nothing."""
+    """Without this, the walk could pass because it finds nothing anywhere."""
 
     def fails(password: str) -> None:
         raise ValueError

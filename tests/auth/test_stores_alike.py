@@ -1,4 +1,4 @@
-"""What every store does."""
+"""What all stores have in common."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ async def test_an_error_under_the_lock_gives_it_back(store: TokenStore) -> None:
 
 @pytest.mark.parametrize("turns", [*range(12), 40])
 async def test_a_cancelled_waiter_leaves_no_lock(store: TokenStore, turns: int) -> None:
-    """R11: wherever it was, in getting the lock or in giving it back."""
+    """R11: at any step of acquiring and releasing the lock."""
 
     async def hold() -> None:
         async with store.lock():

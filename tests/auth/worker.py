@@ -1,4 +1,4 @@
-"""One process of many that share a token store: asks, is refused, cancels itself at random, and goes on until told."""
+"""One of several processes that share a token store. It calls, cancels calls at random, and stops when it is told."""
 
 # ruff: noqa: T201, PLC0415, BLE001 - it reports on stdout, and leaves Redis alone where it is not asked for
 
@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from smappee_async import Credentials, FileTokenStore, Limits, TokenStore
 from smappee_async.auth.manager import TokenManager
+from smappee_async.events import EventReporter
 from smappee_async.protocol.requests import Request, service_locations
 from smappee_async.protocol.responses import Response
 from smappee_async.secret import Secret
@@ -24,7 +25,7 @@ async def main(kind: str, place: str, base_url: str, seed: int, linger_s: float)
 
     async def send(request: Request) -> Response:
         response = await transport.send(request)
-        await asyncio.sleep(chance.random() * linger_s)  # so that a kill hits between the response and the store
+        await asyncio.sleep(chance.random() * linger_s)  # so that a kill can come between the response and the store
         return response
 
     def store() -> TokenStore:
@@ -36,7 +37,7 @@ async def main(kind: str, place: str, base_url: str, seed: int, linger_s: float)
 
     shared = store()
     who = Credentials("simulated-client", "simulated-secret", "simulated user", "simulated&pass=word")
-    manager = TokenManager(who, shared, base_url, send)
+    manager = TokenManager(who, shared, base_url, send, reporter=EventReporter(), jitter=chance.random())
     told = {"failures": 0, "calls": 0, "cancelled": 0}
 
     async def call() -> None:

@@ -1,4 +1,4 @@
-"""A secret shows itself to nobody but the one who asks it to."""
+"""Only ``reveal`` shows what a secret contains."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HIDDEN = "hunter2-hunter2"
 
 @attrs.frozen
 class Holder:
-    """Something that carries a secret about."""
+    """A class with a secret in it."""
 
     secret: Secret
 
@@ -38,7 +38,7 @@ def test_only_revealing_gives_the_text() -> None:
         format,
         lambda secret: f"{secret} ",
         lambda secret: f"{secret!r:>40}",
-        lambda secret: "%s %r" % (secret, secret),  # noqa: UP031 - the old way must not show it either
+        lambda secret: "%s %r" % (secret, secret),  # noqa: UP031 - old formatting must not show it either
         lambda secret: repr([secret]),
         lambda secret: repr(Holder(secret)),
         lambda secret: repr(attrs.asdict(Holder(secret))),
@@ -110,7 +110,7 @@ def test_an_empty_secret_is_false() -> None:
 
 @pytest.mark.parametrize("value", [None, b"x", 5, Secret("x")])
 def test_only_a_text_can_be_a_secret(value: object) -> None:
-    with pytest.raises(TypeError, match="a secret is a text, not a"):
+    with pytest.raises(TypeError, match="a secret is text, not"):
         Secret(value)  # type: ignore[arg-type]
 
 

@@ -27,16 +27,12 @@ from smappee_async.errors import SmappeeError
 from smappee_async.models import ChargingSession, ServiceLocation, ServiceLocationInfo
 from smappee_async.protocol import responses
 from smappee_async.protocol.converter import SESSION_READER
+from smappee_async.protocol.oauth import Granted, Refused, Unclear, Unspent, read_token
 from smappee_async.protocol.responses import (
-    Granted,
-    NotNow,
-    Refused,
     Response,
-    Unclear,
     read_service_location_info,
     read_service_locations,
     read_sessions,
-    read_token,
     retry_after_s,
 )
 from smappee_async.query.truncation import cut_in_two
@@ -105,7 +101,7 @@ def _info(response: Response) -> None:
 
 def _token(response: Response) -> None:
     outcome = read_token(response)
-    assert type(outcome) in (Granted, Refused, NotNow, Unclear)
+    assert type(outcome) in (Granted, Refused, Unspent, Unclear)
     repr(outcome).encode()
     if isinstance(outcome, Granted):
         assert response.status == 200

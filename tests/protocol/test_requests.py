@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -18,10 +16,7 @@ from smappee_async.protocol.requests import (
     check_base_url,
     check_serial_number,
     check_service_location_id,
-    password_grant,
-    refresh_grant,
 )
-from smappee_async.secret import Secret
 from smappee_async.timerange import TimeRange
 
 CLOSED, OPEN = TimeRange.from_ms(1635721200000, 1638313200000), TimeRange.from_ms(1635721200000)
@@ -257,78 +252,3 @@ def test_repr_shows_neither_url_nor_query_string() -> None:
     shown = repr(requests.park_sessions(BASE_URL, 12345, CLOSED, active=True))
     assert "active=" not in shown
     assert "https://" not in shown
-
-
-# --- the token calls --------------------------------------------------------------------------------------------------
-
-
-def log_in(text: str) -> Request:
-    secret = Secret(text)
-    return password_grant(BASE_URL, client_id=secret, client_secret=secret, username=secret, password=secret)
-
-
-def renew(text: str) -> Request:
-    secret = Secret(text)
-    return refresh_grant(BASE_URL, client_id=secret, client_secret=secret, refresh_token=secret)
-
-
-grants = pytest.mark.parametrize("grant", [log_in, renew])
-
-
-def sent(request: Request) -> dict[str, list[str]]:
-    assert request.form is not None
-    return parse_qs(request.form.reveal(), keep_blank_values=True, strict_parsing=True)
-
-
-def test_logging_in_sends_four_credentials_in_the_form() -> None:
-    request = password_grant(
-        BASE_URL, client_id=Secret("i"), client_secret=Secret("s"), username=Secret("u"), password=Secret("p")
-    )
-    assert (request.method, request.url) == ("POST", f"{BASE_URL}/oauth2/token")
-    assert request.form is not None
-    assert request.form.reveal() == "grant_type=password&client_id=i&client_secret=s&username=u&password=p"
-
-
-def test_renewing_sends_the_refresh_token_in_the_form() -> None:
-    request = refresh_grant(BASE_URL, client_id=Secret("i"), client_secret=Secret("s"), refresh_token=Secret("r"))
-    assert (request.method, request.url) == ("POST", f"{BASE_URL}/oauth2/token")
-    assert request.form is not None
-    assert request.form.reveal() == "grant_type=refresh_token&refresh_token=r&client_id=i&client_secret=s"
-
-
-@given(st.text(st.characters(exclude_categories=["Cs"])))
-def test_any_text_survives_the_form(text: str) -> None:
-    assert sent(log_in(text)) == {
-        "grant_type": ["password"],
-        "client_id": [text],
-        "client_secret": [text],
-        "username": [text],
-        "password": [text],
-    }
-
-
-@pytest.mark.parametrize(
-    ("text", "encoded"),
-    [("a b", "a+b"), ("a+b", "a%2Bb"), ("a&b=c", "a%26b%3Dc"), ("é€😀", "%C3%A9%E2%82%AC%F0%9F%98%80")],
-)
-def test_odd_characters_are_form_encoded(text: str, encoded: str) -> None:
-    request = log_in(text)
-    assert request.form is not None
-    assert request.form.reveal().endswith(f"&username={encoded}&password={encoded}")
-
-
-@grants
-def test_repr_shows_no_secret(grant: Callable[[str], Request]) -> None:
-    assert "hunter2" not in repr(grant("hunter2"))
-    assert "hunter2" not in str(grant("hunter2").facts)
-
-
-@grants
-def test_a_secret_that_utf8_cannot_say_is_refused_without_showing_it(grant: Callable[[str], Request]) -> None:
-    with pytest.raises(ConfigurationError, match="UTF-8") as caught:
-        grant("hunter2\udc80")
-    assert caught.value.__cause__ is caught.value.__context__ is None
-    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    locals_seen = [repr(frame.locals) for frame in shown.stack if "smappee_async" in frame.filename]
-    assert locals_seen
-    assert not any("hunter2" in seen for seen in locals_seen)

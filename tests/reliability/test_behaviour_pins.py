@@ -17,7 +17,8 @@ from yarl import URL
 
 from smappee_async import Limits, TransportError
 from smappee_async.errors import CallFacts
-from smappee_async.protocol.requests import Request, password_grant
+from smappee_async.protocol.oauth import password_grant
+from smappee_async.protocol.requests import Request
 from smappee_async.secret import Secret
 from smappee_async.testing import VirtualTimeLoop
 from smappee_async.transport.http import HttpTransport

@@ -1,4 +1,4 @@
-"""Where tokens are kept between renewals, and between processes."""
+"""Where tokens are stored, for other processes and for the next start."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from smappee_async.auth.tokens import StoredToken
 
 
 class Lease(Protocol):
-    """A lock that is held."""
+    """A lock while it is held."""
 
     def remaining_s(self) -> float:
-        """Seconds for which the lock is sure to be held still; infinite where it cannot be lost."""
+        """For how many seconds it is certain that the lock is held; infinite if it cannot be lost."""
         ...
 
 
 class EndlessLease:
-    """A lock that nobody takes away while its holder lives."""
+    """A lock that cannot be lost while its holder lives."""
 
     def remaining_s(self) -> float:
         """Always infinite."""
@@ -26,27 +26,28 @@ class EndlessLease:
 
 
 class TokenStore(Protocol):
-    """Where tokens are kept. Anything that can replace a small record atomically will do.
+    """Where tokens are stored. Any place can be used that can replace a small record atomically.
 
-    A renewal takes the lock, reads, marks the record as refreshing, calls Smappee, and writes the new pair, all under
-    that lock. The lock keeps processes from renewing twice; :meth:`replace` keeps the outcome right even where a lock
-    can be lost.
+    A renewal takes the lock, reads the record, marks it as refreshing, calls Smappee, and writes the new pair, all
+    under this lock. Because of the lock, two processes do not renew at the same time. Because of :meth:`replace`, the
+    record stays right even if a lock is lost.
     """
 
     def lock(self) -> AbstractAsyncContextManager[Lease]:
-        """Wait for the lock that all users of this store share; nobody else renews while it is held."""
+        """Wait for the lock that all users of this store share. No other one renews while it is held."""
         ...
 
     async def load(self) -> StoredToken | None:
-        """What is kept now; ``None`` if nothing is.
+        """The record; ``None`` if there is none.
 
-        :raises TokenStoreError: the place failed or is not safe.
+        :raises TokenStoreError: the place failed, or is not safe.
         """
         ...
 
     async def replace(self, expected_generation: int, new: StoredToken) -> bool:
-        """Write ``new`` if what is kept is of that generation (0 if nothing is); false, and nothing written, otherwise.
+        """Write ``new`` if the record is of this generation (0 if there is none).
 
-        :raises TokenStoreError: the place failed or is not safe. Then the old record is still whole.
+        :return: whether it was written.
+        :raises TokenStoreError: the place failed, or is not safe. The old record is still whole.
         """
         ...

@@ -1,4 +1,4 @@
-"""Tokens kept in a file of the user's own, shared by the processes of one machine."""
+"""Tokens stored in a file that the user owns, shared by the processes of one machine."""
 
 from __future__ import annotations
 
@@ -18,35 +18,34 @@ from filelock import FileLock, Timeout
 
 from smappee_async.auth.stores import EndlessLease
 from smappee_async.auth.tokens import StoredToken
-from smappee_async.defaults import LOCK_POLL_S
-from smappee_async.errors import TokenStoreError
+from smappee_async.defaults import LOCK_POLL_S, MAX_TOKEN_FILE_BYTES
+from smappee_async.errors import TokenStoreError, unwrap, without_frames
 from smappee_async.secret import Secret
 
 ResultT = TypeVar("ResultT")
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-# Not on every system. A symbolic link could point the secrets anywhere; opening a pipe would wait for its other end.
+# Some systems do not have these flags. A symbolic link could send the secrets to any place, and opening a pipe would
+# wait for its other end.
 _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
-#: A record has less than a kilobyte.
-_MAX_BYTES = 64 * 1024
 
 
 class FileTokenStore:
-    """Keeps tokens in a file that only its owner can read, and that is replaced as a whole.
+    """Stores tokens in a file that only its owner can read, and that is replaced as a whole.
 
-    Processes that share the path take turns through a lock file beside it, which the system frees when a process dies.
-    For a local file system: locks on network file systems cannot be relied on.
+    Processes that share the path share a lock file beside it. The system releases the lock when a process dies. Use a
+    local file system, because locks on network file systems are not reliable.
 
-    :param path: the file; its directory is made if need be. ``~`` is the home directory.
+    :param path: the file. Its directory is created if necessary. ``~`` is the home directory.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path).expanduser()
         self._lock_path = self._path.with_name(f"{self._path.name}.lock")
         self._corrupt_path = self._path.with_name(f"{self._path.name}.corrupt")
-        # Always the same name: what a killed process left behind is gone with the next write.
+        # Always the same name, so that the next write removes the file that a killed process left behind.
         self._new_path = self._path.with_name(f".{self._path.name}.new")
-        # Within the process; the file lock is for the others.
+        # Between the tasks of this process; the lock file is for other processes.
         self._turn = anyio.Lock()
 
     def __repr__(self) -> str:
@@ -54,49 +53,46 @@ class FileTokenStore:
 
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[EndlessLease]:
-        """Wait for the lock; it ends with the process that holds it, however that ends."""
+        """Wait for the lock. The system releases it when the process ends, even if it is killed."""
         async with self._turn:
-            hold = _FileLockAttempt(self._lock_path)
+            attempt = _FileLockAttempt(self._lock_path)
             try:
-                # Polled: a thread that waits in the system could not be told to give up.
-                while not await self._in_thread("cannot be locked", hold.take):  # noqa: ASYNC110
+                # Polled, because a thread that waits in a system call cannot be cancelled.
+                while not await self._in_thread("cannot be locked", attempt.acquire):  # noqa: ASYNC110
                     await asyncio.sleep(LOCK_POLL_S * (0.5 + random()))
                 yield EndlessLease()
             finally:
-                await self._in_thread("cannot be unlocked", hold.give_back)
+                await self._in_thread("cannot be unlocked", attempt.release)
 
     async def load(self) -> StoredToken | None:
-        """What is kept now. A file that cannot be understood is put aside, and counts as nothing.
+        """The record; ``None`` if there is none. A file that is not a record is renamed, and counts as none.
 
-        :raises TokenStoreError: the file cannot be read, or others could read or change it.
+        :raises TokenStoreError: the file cannot be read, or other users could read or change it.
         """
         return await self._in_thread("cannot be read", self._load)
 
     async def replace(self, expected_generation: int, new: StoredToken) -> bool:
-        """Write ``new`` if the file is of that generation. The lock must be held.
+        """Write ``new`` if the record is of this generation. The caller must hold the lock.
 
-        :raises TokenStoreError: it could not be written; the old file is still whole.
+        :raises TokenStoreError: the file could not be written. The old one is still whole.
         """
         return await self._in_thread("cannot be written", lambda: self._replace(expected_generation, new))
 
     async def _in_thread(self, what_fails: str, work: Callable[[], ResultT]) -> ResultT:
-        """Work on files in a thread, for a disk may hold up the event loop. It runs to its end, even if cancelled."""
+        """Work on files in a thread, because a disk may block. A cancelled caller does not interrupt the work."""
 
         def run() -> ResultT | TokenStoreError:
             try:
                 return work()
             except TokenStoreError as error:
-                return error.with_traceback(None)
+                return without_frames(error)
             except OSError as error:
                 return TokenStoreError(
                     f"the token file {self._path} {what_fails}: {error.strerror or type(error).__name__}"
                 )
 
-        outcome = await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, run))
-        if isinstance(outcome, TokenStoreError):
-            # Raised out here, for the frames in which it arose know the tokens in clear.
-            raise outcome
-        return outcome
+        # The frames in the thread hold the tokens in clear text.
+        return unwrap(await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, run)))
 
     # --- in a thread --------------------------------------------------------------------------------------------------
 
@@ -111,18 +107,18 @@ class FileTokenStore:
             raise
         try:
             self._check(os.fstat(number))
-            data = os.read(number, _MAX_BYTES + 1)
+            data = os.read(number, MAX_TOKEN_FILE_BYTES + 1)
         finally:
             os.close(number)
         stored = _decode(data)
         if stored is None:
-            # Kept for a look, out of the way: logging in again is better than failing for ever.
+            # Renamed, so that a person can look at it: to log in again is better than to fail for ever.
             self._path.replace(self._corrupt_path)
         return stored
 
     def _check(self, status: os.stat_result) -> None:
         if not stat.S_ISREG(status.st_mode):
-            raise self._unsafe("is not a file", "Give the path of a file; it is made if need be")
+            raise self._unsafe("is not a file", "Give the path of a file; it is created if necessary")
         if os.name != "posix":
             return
         if status.st_uid != os.geteuid():
@@ -145,7 +141,7 @@ class FileTokenStore:
         return True
 
     def _write(self, text: Secret) -> None:
-        """The new file: beside the old one, to take its place in one step, and on the disk before it does."""
+        """Write the new file beside the old one, up to the disk. Then it can replace the old one in one step."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._new_path.unlink(missing_ok=True)
         number = os.open(self._new_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY, 0o600)
@@ -157,7 +153,7 @@ class FileTokenStore:
     def _sync_directory(self) -> None:
         if os.name != "posix":
             return
-        # The new file is in force already. Without this it is only less sure to outlive a crash of the machine.
+        # The new file has replaced the old one already. This makes sure that it survives a crash of the machine.
         with suppress(OSError):
             number = os.open(self._path.parent, os.O_RDONLY)
             try:
@@ -170,8 +166,8 @@ class FileTokenStore:
 
 
 def _decode(data: bytes) -> StoredToken | None:
-    """The record; ``None`` if these bytes are none."""
-    if len(data) > _MAX_BYTES:
+    """The record; ``None`` if the bytes are not one."""
+    if len(data) > MAX_TOKEN_FILE_BYTES:
         return None
     try:
         return StoredToken.from_dict(json.loads(data))
@@ -180,19 +176,19 @@ def _decode(data: bytes) -> StoredToken | None:
 
 
 class _FileLockAttempt:
-    """One taking of the lock file, by one waiter. Its methods run in threads, in any order."""
+    """One attempt of one waiter to hold the lock file. Its methods run in threads, in any order."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = FileLock(path, mode=0o600, thread_local=False)
         self._mutex = threading.Lock()
-        self._over = False
+        self._is_over = False
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         """Try to take the lock, without waiting for another process."""
         with self._mutex:
-            if self._over:
-                return False  # the waiter was cancelled, and its last try comes late
+            if self._is_over:
+                return False  # the waiter was cancelled, and this call of its comes late
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 self._lock.acquire(blocking=False)
@@ -200,8 +196,8 @@ class _FileLockAttempt:
                 return False
             return True
 
-    def give_back(self) -> None:
-        """Let go of the lock, and never take it again."""
+    def release(self) -> None:
+        """Release the lock, if it is held, and refuse to take it again."""
         with self._mutex:
-            self._over = True
+            self._is_over = True
             self._lock.release()

@@ -1,4 +1,4 @@
-"""Tokens kept in memory: gone with the process, shared by every client that is given the same store."""
+"""Tokens stored in memory: lost when the process ends, shared by all clients that have the same store."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from smappee_async.auth.tokens import StoredToken, Token
 
 
 class MemoryTokenStore:
-    """Keeps tokens in memory.
+    """Stores tokens in memory.
 
-    :param token: the pair to start with, kept by the host program from an earlier life.
-    :param on_token: awaited with each new pair *before* it is used, so that a host program can keep it: the refresh
-        token inside replaces the one before it. An error that it raises is told as an event and it is tried again.
+    :param token: the pair to start with, which the host program stored at an earlier start.
+    :param on_token: awaited with each new pair *before* it is used, so that a host program can store it: its refresh
+        token replaces the one before. If it raises an error, the client reports the event ``token_not_saved`` and calls
+        it again later.
     """
 
     def __init__(
@@ -24,9 +25,9 @@ class MemoryTokenStore:
     ) -> None:
         self._stored = None if token is None else StoredToken(generation=1, token=token)
         self._on_token = on_token
-        self._told = token
+        self._reported = token
         self._lock = anyio.Lock()
-        # The hook takes its time, and nothing may be written meanwhile, not even without the lock.
+        # The hook takes time. Meanwhile nothing may be written, even by a caller that does not hold the lock.
         self._writing = anyio.Lock()
 
     def __repr__(self) -> str:
@@ -34,22 +35,27 @@ class MemoryTokenStore:
 
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[EndlessLease]:
-        """Wait for the lock; clients of one event loop take turns."""
+        """Wait for the lock, which the clients of one event loop share."""
         async with self._lock:
             yield EndlessLease()
 
     async def load(self) -> StoredToken | None:
-        """What is kept now."""
+        """The record; ``None`` if there is none."""
         return self._stored
 
     async def replace(self, expected_generation: int, new: StoredToken) -> bool:
-        """Keep ``new`` if what is kept is of that generation; the hook, if there is one, hears of a new pair first."""
+        """Write ``new`` if the record is of this generation. The hook, if there is one, gets a new pair first."""
         async with self._writing:
             if expected_generation != (0 if self._stored is None else self._stored.generation):
                 return False
-            # A mark is no news, and neither is taking it back.
-            if self._on_token is not None and not new.refreshing and new.token is not None and new.token != self._told:
+            # The hook gets new pairs only: not a mark, and not the record without the mark.
+            if (
+                self._on_token is not None
+                and not new.refreshing
+                and new.token is not None
+                and new.token != self._reported
+            ):
                 await self._on_token(new.token)
-                self._told = new.token
+                self._reported = new.token
             self._stored = new
             return True

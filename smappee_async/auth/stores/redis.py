@@ -1,4 +1,4 @@
-"""Tokens kept in Redis, shared by processes on many machines."""
+"""Tokens stored in Redis, shared by processes on many machines."""
 
 from __future__ import annotations
 
@@ -17,38 +17,36 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from smappee_async.auth.tokens import StoredToken, Token
-from smappee_async.defaults import LOCK_LEASE_S, LOCK_POLL_S
-from smappee_async.errors import ConfigurationError, TokenStoreError
+from smappee_async.defaults import LOCK_LEASE_S, LOCK_POLL_S, REDIS_TIMEOUT_S
+from smappee_async.errors import ConfigurationError, TokenStoreError, unwrap, without_frames
 from smappee_async.secret import Secret
 
 ResultT = TypeVar("ResultT")
 
-#: For a store's own connections. A Redis that is silent for longer is as good as gone.
-_REDIS_TIMEOUT_S: Final = 5.0
-
-# Each script asks first whether it has run before with the same arguments: a client that lost the connection before the
-# response came may send it again, and must be told the same.
+# A client that lost the connection before the response came may send a script again. So each script first checks
+# whether it has run before with the same arguments, and then returns the same.
 
 #: KEYS lock. ARGV holder, lease in ms.
-_TAKE: Final = """
+_ACQUIRE: Final = """
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
 
-#: KEYS lock. ARGV holder. Only one's own lock is given back, not that of who came after a lease had run out.
-_GIVE_BACK: Final = """
+#: KEYS lock. ARGV holder. Releases the lock only if this holder has it, because another one may have it after a lease
+#: has expired.
+_RELEASE: Final = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
 """
 
-#: KEYS record. ARGV expected generation, then the fields of the new record, the generation and the name of this write
-#: first among them. The record is replaced as a whole or not at all.
+#: KEYS record. ARGV expected generation, then the fields of the new record: first its generation, then the name of this
+#: write. The record is replaced as a whole or not at all.
 _REPLACE: Final = """
-local kept = redis.call('HMGET', KEYS[1], 'generation', 'write')
-if kept[1] == ARGV[3] and kept[2] == ARGV[5] then return 1 end
-if (kept[1] or '0') ~= ARGV[1] then return 0 end
+local stored = redis.call('HMGET', KEYS[1], 'generation', 'write')
+if stored[1] == ARGV[3] and stored[2] == ARGV[5] then return 1 end
+if (stored[1] or '0') ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 return 1
@@ -56,24 +54,25 @@ return 1
 
 
 class RedisTokenStore:
-    """Keeps tokens in one Redis hash.
+    """Stores tokens in one Redis hash.
 
-    The lock only saves calls: it ends by itself when its holder is gone, and so it cannot keep a holder that was paused
-    for longer from waking up. What keeps the outcome right is that a record is replaced only if it is still of the
-    generation that the writer has read.
+    The lock only saves calls. It expires when its holder dies, so a holder that was paused for longer can continue
+    without it. The record stays right nevertheless, because it is replaced only if it is still of the generation that
+    the writer has read.
 
-    The record has no time to live, and holds the tokens in clear. Give Redis a policy that does not evict it
-    (``maxmemory-policy noeviction`` or ``volatile-*``), a password, and TLS if the network is not your own.
+    The record has no time to live, and contains the tokens in clear text. Give Redis a policy that does not evict it
+    (``maxmemory-policy noeviction`` or ``volatile-*``), a password, and TLS if you do not own the network.
 
-    :param client_or_url: a ``redis.asyncio`` client, which stays the host's; or a URL such as
-        ``rediss://user:password@host:6379/0``, for connections of the store's own, which ``aclose`` or ``async with``
-        closes.
-    :param key: the record's key; the lock's is the same with ``:lock`` behind it. One key per account.
-    :param lease_s: how long the lock lasts if its holder dies.
-    :param replicas: how many replicas must have confirmed a write (``WAIT``) before it counts. Fewer lost writes when a
-        replica takes over, at the price of failing when there are not so many; no promise even then.
-    :param replicas_timeout_s: how long they have for that.
-    :raises ConfigurationError: the URL is none.
+    :param client_or_url: a ``redis.asyncio`` client, which the host closes; or a URL such as
+        ``rediss://user:password@host:6379/0``. Then the store opens connections, and ``aclose`` or ``async with``
+        closes them.
+    :param key: the key of the record. The key of the lock is the same with ``:lock`` appended. Use one key for each
+        account.
+    :param lease_s: after how many seconds the lock expires if its holder dies.
+    :param replicas: how many replicas must confirm a write (``WAIT``). This loses fewer writes when a replica takes
+        over, but is no guarantee. A write fails if fewer replicas confirm it.
+    :param replicas_timeout_s: within how many seconds they must confirm it.
+    :raises ConfigurationError: the URL cannot be used.
     """
 
     def __init__(
@@ -86,7 +85,9 @@ class RedisTokenStore:
         replicas_timeout_s: float = 1.0,
     ) -> None:
         self._owned = isinstance(client_or_url, str)
-        self._redis = _connect(Secret(client_or_url)) if isinstance(client_or_url, str) else client_or_url
+        outcome = _connect(Secret(client_or_url)) if isinstance(client_or_url, str) else client_or_url
+        del client_or_url  # a URL may contain a password, and an error would show this frame
+        self._redis: Redis = unwrap(outcome)
         self._key = key
         self._lock_key = f"{key}:lock"
         self._lease_s = lease_s
@@ -105,7 +106,7 @@ class RedisTokenStore:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the store's own connections; a client that was given stays open. Closing twice is nothing."""
+        """Close the connections that the store opened. Closing twice does nothing."""
         if self._owned:
             await self._redis.aclose()
 
@@ -116,23 +117,23 @@ class RedisTokenStore:
         :raises TokenStoreError: Redis failed.
         """
         holder = secrets.token_hex(16)
-        tries: list[asyncio.Task[RedisLease | None]] = []
+        tries: list[asyncio.Task[RedisLease | None]] = []  # at most one
         try:
             while True:
-                # A task of its own: a try that is cut off could still reach Redis after the lock was given back.
-                tries = [asyncio.create_task(self._take(holder), name="smappee token lock")]
+                # In a task, because a try that is cancelled could reach Redis after the lock was released.
+                tries = [asyncio.create_task(self._acquire(holder), name="smappee token lock")]
                 lease = await asyncio.shield(tries[0])
                 if lease is not None:
                     break
                 await asyncio.sleep(LOCK_POLL_S * (0.5 + random()))
             yield lease
         finally:
-            await asyncio.shield(asyncio.create_task(self._give_back(holder, tries), name="smappee token unlock"))
+            await asyncio.shield(asyncio.create_task(self._release(holder, tries), name="smappee token unlock"))
 
     async def load(self) -> StoredToken | None:
-        """What is kept now.
+        """The record; ``None`` if there is none.
 
-        :raises TokenStoreError: Redis failed, or something else is kept under that key.
+        :raises TokenStoreError: Redis failed, or something else is stored under the key.
         """
         fields = await self._run(cast("Awaitable[dict[Any, Any]]", self._redis.hgetall(self._key)))
         if not fields:
@@ -141,22 +142,22 @@ class RedisTokenStore:
         del fields
         if stored is None:
             raise TokenStoreError(
-                f"what Redis holds under {self._key!r} is not a record of tokens",
-                advice="Give the store a key of its own, or delete that one",
+                f"the value under the Redis key {self._key!r} is not a record of tokens",
+                advice="Give the store a key of its own, or delete this one",
             )
         return stored
 
     async def replace(self, expected_generation: int, new: StoredToken) -> bool:
-        """Write ``new`` if what is kept is of that generation.
+        """Write ``new`` if the record is of this generation.
 
-        :raises TokenStoreError: Redis failed. Whether it wrote is unknown then, but never a part.
+        :raises TokenStoreError: Redis failed. It may have written the whole record or nothing.
         """
         return bool(await self._run(self._write(expected_generation, Secret(json.dumps(_encode(new))))))
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
     async def _write(self, expected_generation: int, fields: Secret) -> object:
-        # One connection for both, for WAIT is about the writes of its own connection.
+        # One connection for both, because WAIT is about the writes of its own connection.
         async with self._redis.client() as connection:
             arguments = json.loads(fields.reveal())
             written = await _eval(connection, _REPLACE, self._key, str(expected_generation), *arguments)
@@ -167,41 +168,38 @@ class RedisTokenStore:
                     raise TokenStoreError(f"only {confirmed} of {self._replicas} Redis replicas confirmed the write")
             return written
 
-    async def _take(self, holder: str) -> RedisLease | None:
+    async def _acquire(self, holder: str) -> RedisLease | None:
         lease = RedisLease.starting_now(self._lease_s)
-        taken = await self._run(_eval(self._redis, _TAKE, self._lock_key, holder, str(int(self._lease_s * 1000))))
+        taken = await self._run(_eval(self._redis, _ACQUIRE, self._lock_key, holder, str(int(self._lease_s * 1000))))
         return lease if taken else None
 
-    async def _give_back(self, holder: str, tries: list[asyncio.Task[RedisLease | None]]) -> None:
+    async def _release(self, holder: str, tries: list[asyncio.Task[RedisLease | None]]) -> None:
         if tries:
             await asyncio.wait(tries)
             if not tries[0].cancelled() and tries[0].exception() is not None:
-                return  # Redis is not there; the lock, if it was taken at all, ends by itself
+                return  # Redis does not answer; if it gave the lock, the lock expires
         with suppress(TokenStoreError):
-            await self._run(_eval(self._redis, _GIVE_BACK, self._lock_key, holder))
+            await self._run(_eval(self._redis, _RELEASE, self._lock_key, holder))
 
     async def _run(self, command: Awaitable[ResultT]) -> ResultT:
-        outcome = await _outcome(command)
-        if isinstance(outcome, TokenStoreError):
-            # Raised out here, for the frames in which it arose know the tokens in clear.
-            raise outcome
-        return outcome
+        # The frames of the Redis client hold the tokens in clear text.
+        return unwrap(await _outcome(command))
 
 
 async def _outcome(command: Awaitable[ResultT]) -> ResultT | TokenStoreError:
     try:
         return await command
     except TokenStoreError as error:
-        return error.with_traceback(None)
-    except (RedisError, OSError) as error:  # its text may hold the address, and a script's arguments
+        return without_frames(error)
+    except (RedisError, OSError) as error:  # its text may contain the address, and the arguments of a script
         return TokenStoreError(f"Redis, which keeps the tokens, failed ({type(error).__name__})")
 
 
 @attrs.frozen
 class RedisLease:
-    """A lock that runs out.
+    """A lock that expires.
 
-    :ivar lease_s: how long it lasts from its start, which was before Redis was asked.
+    :ivar lease_s: how many seconds it lasts. They count from before the call to Redis.
     """
 
     lease_s: float
@@ -214,19 +212,18 @@ class RedisLease:
         return cls(lease_s, time.time(), time.monotonic())
 
     def remaining_s(self) -> float:
-        """Seconds left, by whichever clock says less: one jumps, the other may stand still while the machine sleeps."""
+        """Seconds left, by the clock that says less: one may jump, the other stands still while the machine sleeps."""
         return self.lease_s - max(time.time() - self.wall, time.monotonic() - self.monotonic)
 
 
-def _connect(url: Secret) -> Redis:
+def _connect(url: Secret) -> Redis | ConfigurationError:
     try:
-        # No resending by the client: whoever uses the store decides what to do when Redis is gone.
+        # The client must not send again: the user of the store decides what to do if Redis fails.
         return Redis.from_url(
-            url.reveal(), socket_timeout=_REDIS_TIMEOUT_S, socket_connect_timeout=_REDIS_TIMEOUT_S, retry=None
+            url.reveal(), socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S, retry=None
         )
     except (ValueError, TypeError):
-        pass
-    raise ConfigurationError("the URL of the Redis token store cannot be used", advice="Use redis://HOST:6379/0")
+        return ConfigurationError("the URL of the Redis token store cannot be used", advice="Use redis://HOST:6379/0")
 
 
 def _eval(connection: Redis, script: str, key: str, *arguments: str) -> Coroutine[Any, Any, object]:
@@ -234,12 +231,12 @@ def _eval(connection: Redis, script: str, key: str, *arguments: str) -> Coroutin
 
 
 def _text(value: object) -> str:
-    """A client may or may not decode its responses."""
+    """Text from a response. Some clients decode responses, others do not."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _encode(stored: StoredToken) -> list[str]:
-    """Names and values, as HSET takes them."""
+    """Names and values in turn, as HSET takes them."""
     fields: dict[str, str] = {
         "generation": str(stored.generation),
         "write": secrets.token_hex(8),
@@ -251,7 +248,7 @@ def _encode(stored: StoredToken) -> list[str]:
 
 
 def _decode(fields: Mapping[str, str]) -> StoredToken | None:
-    """The record; ``None`` if these fields are none."""
+    """The record; ``None`` if the fields are not one."""
     try:
         token = None
         if "access_token" in fields:
