@@ -17,7 +17,7 @@ SerialNumberType = Literal["number", "text"]
 FieldProfile = Literal["documented", "seen", "both"]
 OldRefreshToken = Literal["dies", "lives"]
 RefreshReuse = Literal["revokes_family", "refused"]
-EmptyAnswer = Literal["array", "no_content", "empty_body"]
+EmptyResponse = Literal["array", "no_content", "empty_body"]
 
 
 @attrs.frozen(kw_only=True)
@@ -69,7 +69,7 @@ class Assumptions:
     """A silent limit on the sessions of one response: the first N in the order served. None documented or seen; a
     client should notice one all the same [A]."""
 
-    empty_response: EmptyAnswer = "array"
+    empty_response: EmptyResponse = "array"
     """How "nothing matches" is said: ``array`` is ``[]`` [C], ``no_content`` is a 204 [C: tolerated by two
     clients], ``empty_body`` is a 200 without a body [C: tolerated by one]."""
 

@@ -294,7 +294,7 @@ async def test_a_status_that_nobody_knows_appears(serve: Serve) -> None:
 
 async def test_fields_that_nobody_knows_appear(serve: Serve) -> None:
     caller = await serve(faults=[Fault("unknown_fields")])
-    assert all(record["phases"] == [1, 2, 3] for record in await caller.sessions())
+    assert all(record["simulatedUnknownList"] == [1, 2, 3] for record in await caller.sessions())
 
 
 async def test_a_session_that_has_just_ended_settles_late(serve: Serve) -> None:
@@ -326,7 +326,7 @@ async def test_content_faults_add_up_and_are_sent_as_another_fault_wants(serve: 
     caller = await serve(faults=faults)
     reply = await caller.ask()
     assert len(reply.json) > 3
-    assert "phases" in reply.json[0]
+    assert "simulatedUnknown" in reply.json[0]
     assert "Set-Cookie" in reply.headers
     assert caller.sim.requests[-1].fault == "unknown_fields+duplicate_records+set_cookie"
 
