@@ -293,7 +293,7 @@ def lines(result: RaceResult) -> Iterator[str]:
     )
     yield f"  calls, of which cancelled     {result.calls:,} done, {result.cancelled:,} cancelled"
     points = ", ".join(f"{count:,} {point}" for point, count in sorted(result.kills_by_point.items()))
-    yield f"  killed                        {points or 'nobody'}"
+    yield f"  killed                        {points or 'none'}"
     yield f"  reuse detections              {result.reuse_detections}"
     yield (
         f"  password logins               {result.logins_without_kills} before the kills, then "
