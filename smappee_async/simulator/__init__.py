@@ -1,6 +1,6 @@
-"""Smappee's cloud in a box: the charging-session API of a world of parks, on a loopback socket, with faults.
+"""A simulated Smappee service: the API of charging sessions for a world of parks, on a loopback socket, with faults.
 
-It shares no code with the client, so that it can judge it::
+It shares no code with the client, so that it can judge the client::
 
     async with Simulator(World.demo(seed=1)) as sim:
         ...  # point a client at sim.base_url, with the credentials of sim.account

@@ -1,4 +1,4 @@
-"""The simulator's own routes under ``/_admin``: the truth, the clock, faults and tokens, for other processes."""
+"""The simulator's own routes under ``/_admin``, for other processes: the truth, the clock, faults and tokens."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SLICE: Final = 250
 
 
 class _FaultJson(TypedDict, total=False):
-    """The fields of ``Fault`` as JSON has them, but for ``body``, which is text there."""
+    """The fields of ``Fault`` in JSON, except for ``body``, which is a text there."""
 
     kind: Required[FaultKind]
     route: RouteName | None
@@ -57,7 +57,7 @@ class _ClockJson(TypedDict, total=False):
 
 @attrs.frozen(kw_only=True)
 class AdminRoutes:
-    """Answers admin requests from the parts of one simulator.
+    """Serves the admin requests of one simulator.
 
     ====== =============================== ==========================================================================
     GET    ``/_admin/ledger``              ``park``, ``start`` and optionally ``end``, ``state``, ``at``, ``full=1``
@@ -65,11 +65,11 @@ class AdminRoutes:
     GET    ``/_admin/stats``               counters
     GET    ``/_admin/clock``               the simulated instant
     POST   ``/_admin/clock``               ``{"move_s": seconds}`` or ``{"move_to": instant}``
-    GET    ``/_admin/faults``              the faults in force and how often they struck
-    POST   ``/_admin/faults``              one fault, or a list of them, keys as of ``Fault``; ``body`` is text
-    DELETE ``/_admin/faults``              everything goes right again
-    POST   ``/_admin/oauth/expire``        end every access token by time
-    POST   ``/_admin/oauth/revoke``        end every access token; every token with ``{"everything": true}``
+    GET    ``/_admin/faults``              the current faults, and how often each struck
+    POST   ``/_admin/faults``              one fault or a list of faults, keys as in ``Fault``; ``body`` is text
+    DELETE ``/_admin/faults``              remove all faults
+    POST   ``/_admin/oauth/expire``        let every access token expire
+    POST   ``/_admin/oauth/revoke``        revoke every access token; every token with ``{"everything": true}``
     ====== =============================== ==========================================================================
     """
 
@@ -80,15 +80,15 @@ class AdminRoutes:
     journal: Journal
 
     async def response(self, request: web.BaseRequest) -> Response:
-        """The JSON response to one admin request; what cannot be understood is a 400 that says why."""
+        """The JSON response to one admin request. A request that cannot be read gets a 400 with the reason."""
         try:
-            return await self._answer(request.method, request.path, request.query, await request.read())
+            return await self._respond(request.method, request.path, request.query, await request.read())
         except LookupError as error:
             return Response.message(404, f"not found: {error}")
         except (msgspec.MsgspecError, ValueError, TypeError) as error:
             return Response.message(400, str(error))
 
-    async def _answer(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> Response:
+    async def _respond(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> Response:
         match method, path.removeprefix("/_admin/"):
             case "GET", "ledger":
                 return Response.json(200, await self._ledger(query))
@@ -135,7 +135,7 @@ class AdminRoutes:
             if query.get("full") == "1":
                 records.append(wire)
             if count % _SLICE == 0:
-                await asyncio.sleep(0)  # the truth about years must not hold up who is being judged
+                await asyncio.sleep(0)  # the client that is judged may share this event loop
         truth: dict[str, object] = {"at_ms": at_ms, "count": count, "digest": digest.text}
         return truth | ({"sessions": records} if query.get("full") == "1" else {})
 
@@ -153,11 +153,11 @@ class AdminRoutes:
         }
 
     def _move_clock(self, body: bytes) -> None:
-        wish = msgspec.json.decode(body, type=_ClockJson)
-        if "move_s" in wish:
-            self.clock.move(wish["move_s"])
-        if "move_to" in wish:
-            self.clock.move_to(wish["move_to"])
+        change = msgspec.json.decode(body, type=_ClockJson)
+        if "move_s" in change:
+            self.clock.move(change["move_s"])
+        if "move_to" in change:
+            self.clock.move_to(change["move_to"])
 
 
 def _faults_from_json(body: bytes) -> list[Fault]:
@@ -166,12 +166,12 @@ def _faults_from_json(body: bytes) -> list[Fault]:
 
 
 def _fault_from_json(item: object) -> Fault:
-    wish = msgspec.convert(item, dict[str, object])
-    unknown = wish.keys() - _FaultJson.__annotations__.keys() - {"body"}
-    if unknown or "kind" not in wish:
+    given = msgspec.convert(item, dict[str, object])
+    unknown = given.keys() - _FaultJson.__annotations__.keys() - {"body"}
+    if unknown or "kind" not in given:
         raise ValueError(f"unknown keys: {sorted(unknown)}" if unknown else "a fault needs a kind")
-    body = msgspec.convert(wish.pop("body", None), str | None)
-    fault = Fault(**msgspec.convert(wish, _FaultJson))
+    body = msgspec.convert(given.pop("body", None), str | None)
+    fault = Fault(**msgspec.convert(given, _FaultJson))
     return fault if body is None else attrs.evolve(fault, body=body.encode())
 
 

@@ -1,4 +1,4 @@
-"""Faults in the content of a response: records and bytes in, doubtful records and bytes out."""
+"""Faults in the content of a response: they change its records, or its bytes."""
 
 from __future__ import annotations
 
@@ -9,48 +9,58 @@ import msgspec
 from .wire import Record, encode_records
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .faults import Fault
 
 SETTLING_S: Final = 300.0
-"""How late a session settles by default; clients read a finished session again after up to 5 minutes [C]."""
+"""How many seconds after its end a session settles by default.
+
+Public clients read a session that has ended again after up to 5 minutes [C].
+"""
+
+UNKNOWN_FIELDS: Final[Mapping[str, object]] = {
+    "simulatedUnknown": {"currency": "EUR", "perKwh": 0.31},
+    "simulatedUnknownList": [1, 2, 3],
+    "simulatedUnknownNull": None,
+}
+"""What ``unknown_fields`` adds to each record: keys that the service will not use for anything of its own."""
 
 _EVERY: Final = 3
 _NOT_A_NUMBER: Final = b"NaN"
 
 
 def settling_ms(faults: Sequence[Fault]) -> int:
-    """How long after their end sessions are not settled yet; 0 without such a fault."""
+    """For how many milliseconds after its end a session is not settled; 0 without such a fault."""
     late = [fault for fault in faults if fault.kind == "late_finalisation"]
     return max((int(1000 * (SETTLING_S if fault.delay_s is None else fault.delay_s)) for fault in late), default=0)
 
 
 def alter_records(records: list[Record], fault: Fault) -> list[Record]:
-    """The records as a fault leaves them; they may be changed in place."""
+    """The records after a fault; those that are passed in may be changed."""
     match fault.kind:
         case "bad_json_record" if records:
             records[min(fault.index, len(records) - 1)]["from"] = {"not": "a number"}
         case "duplicate_records":
-            # Next to their originals, and once more far away from it.
+            # Every third record comes again right after the original, and the first one again at the end.
             doubled = [copy for n, item in enumerate(records) for copy in [item] * (1 if n % _EVERY else 2)]
             return doubled + records[:1]
         case "status_backwards":
             for item in records[::_EVERY]:
-                item["status"] = "CHARGING"  # with `to`, where it has ended: flapping was reported of the service
+                item["status"] = "CHARGING"  # `to` stays if the session has ended; users have reported this
         case "unknown_status":
             for item in records[::_EVERY]:
                 item["status"] = "HIBERNATING"
         case "unknown_fields":
             for item in records:
-                item |= {"tariff": {"currency": "EUR", "perKwh": 0.31}, "phases": [1, 2, 3], "note": None}
+                item.update(UNKNOWN_FIELDS)
         case _:
             pass
     return records
 
 
 def encode_altered(records: list[Record], faults: Sequence[Fault]) -> bytes:
-    """The JSON array, or with a ``nan`` fault what a careless encoder makes of one."""
+    """The JSON array; with a ``nan`` fault one that holds ``NaN``, which is not JSON."""
     if not any(fault.kind == "nan" for fault in faults):
         return encode_records(records)
     if not records:

@@ -1,7 +1,7 @@
-"""What the simulated service does where the real one is undocumented: one named switch per open question.
+"""What the simulated service does where the real one is not documented: one switch for each open question.
 
-Every switch says how well its default is known: **[D]** documented by Smappee, **[C]** seen in a public client,
-**[A]** assumed. A client that is right under every combination is right about the service, whichever it is.
+Each value of a switch is marked: **[D]** documented by Smappee, **[C]** seen in a public client, **[A]** assumed. A
+client should be correct under every combination.
 """
 
 from __future__ import annotations
@@ -17,73 +17,95 @@ SerialNumberType = Literal["number", "text"]
 FieldProfile = Literal["documented", "seen", "both"]
 OldRefreshToken = Literal["dies", "lives"]
 RefreshReuse = Literal["revokes_family", "refused"]
-EmptyAnswer = Literal["array", "no_content", "empty_body"]
+EmptyResponse = Literal["array", "no_content", "empty_body"]
 
 
 @attrs.frozen(kw_only=True)
 class Assumptions:
-    """One reading of the service's behaviour; the defaults follow the documentation where it speaks."""
+    """The behaviour of the service where it is open; the defaults follow the documentation as far as it goes."""
 
     active_filter: ActiveFilter = "strict"
-    """What ``active`` leaves out. ``strict`` [D]: false serves completed sessions only, true open ones only.
-    ``lenient`` [C]: false serves the open ones as well. ``ignored`` [A]: the flag changes nothing."""
+    """What the parameter ``active`` selects.
+
+    ``strict`` [D]: ``false`` selects completed sessions only, ``true`` open ones only. ``lenient`` [C]: ``false``
+    selects open sessions as well. ``ignored`` [A]: the parameter has no effect.
+    """
 
     active_default: ActiveDefault = "completed"
-    """What a request without ``active`` is served: ``completed`` [D], or ``everything`` [C: two clients leave it
-    out and still see running sessions], or ``active`` [A]."""
+    """What a request without ``active`` selects.
+
+    ``completed`` [D]. ``everything`` [C]: two clients send no ``active`` and still see open sessions. ``active`` [A].
+    """
 
     order: Order = "newest_first"
-    """Order of the array. ``newest_first`` [A: two clients take the first element as the newest];
-    ``oldest_first`` and ``shuffled`` (always the same way) are equally possible, the order is undocumented."""
+    """Order of the array, which is not documented.
+
+    ``newest_first`` [A]: two clients take the first element as the newest. ``oldest_first`` [A]. ``shuffled`` [A],
+    always in the same way.
+    """
 
     serial_number_type: SerialNumberType = "number"
-    """JSON type of ``serialNumber``: ``number`` [D], ``text`` [C]."""
+    """JSON type of ``serialNumber``: ``number`` [D] or ``text`` [C]."""
 
     field_profile: FieldProfile = "both"
-    """Which keys a session has: those of the ``documented`` example [D], those ``seen`` by clients [C: connector,
-    energy, userId and so on, but no range, duration or csmsTransactionId], or ``both`` [A]."""
+    """Which keys a session has.
+
+    ``documented`` [D]: those of the documented example. ``seen`` [C]: those that clients read, such as ``connector``,
+    ``energy`` and ``userId``, but not ``range``, ``duration`` or ``csmsTransactionId``. ``both`` [A].
+    """
 
     missing_range_status: Literal[400, 500] = 400
-    """Response to a request without ``range``: 400 [A], or 500 [D for another call of the same service]."""
+    """Status for a request without ``range``: 400 [A], or 500 [A], which is documented for another call."""
 
     old_refresh_token: OldRefreshToken = "dies"
-    """Whether a used refresh token ``dies`` [A] with its rotation or ``lives`` [A] on."""
+    """What a refresh does to the refresh token that was used: it ``dies`` [A], or it ``lives`` on [A]."""
 
     refresh_reuse: RefreshReuse = "revokes_family"
-    """What a dead refresh token does when used again: ``revokes_family`` [A, RFC 9700 section 4.14.2] ends every
-    token that came of the same login, ``refused`` [A] only refuses."""
+    """What happens when a dead refresh token is used again.
+
+    ``revokes_family`` [A, as in RFC 9700 section 4.14.2]: every token of the same login ends. ``refused`` [A]: the
+    request is refused, and nothing else happens.
+    """
 
     refresh_returns_new_token: bool = True
-    """Whether a refresh responses with a new refresh token [D]. If not, the old one stays good [A]."""
+    """Whether a refresh returns a new refresh token: ``True`` [D]. If ``False`` [A], the old one stays valid."""
 
     refresh_ends_access_token: bool = False
-    """Whether a refresh ends the access token it replaces before its time [A, either way]."""
+    """Whether a refresh ends the access token that it replaces, before its time: ``False`` [A] or ``True`` [A]."""
 
     login_revokes_previous: bool = False
-    """Whether a new login ends all earlier tokens [A; an issue suggests one token set per client and user]."""
+    """Whether a login ends all earlier tokens.
+
+    ``False`` [A]. ``True`` [A]: an issue of a public client suggests one set of tokens for each client and user.
+    """
 
     expires_in_s: int = 36_000
-    """TokenLifetime of an access token in seconds: 36000 [D]; 86400 was seen [C], 10800 stood in an older revision."""
+    """Lifetime of an access token, in seconds: 36000 [D]; 86400 [C]; 10800 [D, in an older revision]."""
 
     session_limit: int | None = None
-    """A silent limit on the sessions of one response: the first N in the order served. None documented or seen; a
-    client should notice one all the same [A]."""
+    """The most sessions in one response, in the order served; the service leaves out the others without a sign.
 
-    empty_response: EmptyAnswer = "array"
-    """How "nothing matches" is said: ``array`` is ``[]`` [C], ``no_content`` is a 204 [C: tolerated by two
-    clients], ``empty_body`` is a 200 without a body [C: tolerated by one]."""
+    ``None`` [A]: no limit is documented, and none was seen. A number [A]: a client should notice such a limit.
+    """
+
+    empty_response: EmptyResponse = "array"
+    """The response when no session matches.
+
+    ``array`` [C]: ``[]``. ``no_content`` [C]: status 204, which two clients accept. ``empty_body`` [C]: status 200
+    without a body, which one client accepts.
+    """
 
     unknown_park_status: Literal[404, 403] = 404
-    """Response for a park or station that the account cannot see: 404 or 403 [A]."""
+    """Status for a park or station that the account cannot see: 404 [A] or 403 [A]."""
 
     @classmethod
     def documented(cls) -> Assumptions:
-        """The service as its documentation describes it, word for word."""
+        """The service as it is documented."""
         return cls(field_profile="documented")
 
     @classmethod
     def seen_in_clients(cls) -> Assumptions:
-        """The service as public clients found it."""
+        """The service as public clients have seen it."""
         return cls(
             active_filter="lenient",
             active_default="everything",

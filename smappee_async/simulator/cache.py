@@ -1,4 +1,4 @@
-"""Bytes worth keeping, up to a limit; the least recently used go first."""
+"""A cache of JSON texts up to a limit; the least recently used are dropped first."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
 _ENTRY_OVERHEAD_BYTES: Final = 400
-"""Rough cost of an entry besides its bytes, so that very many empty ones are bounded as well."""
+"""Rough cost of an entry besides its bytes, so that the number of empty entries is bounded too."""
 
 
 class BytesCache:
-    """JSON by whatever determines it, with the number of sessions it holds."""
+    """JSON texts by the key that determines them, each with the number of its sessions.
+
+    :param limit_bytes: the most memory that all entries together use, in bytes.
+    """
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -21,14 +24,14 @@ class BytesCache:
         self._entries: OrderedDict[Hashable, tuple[bytes, int]] = OrderedDict()
 
     def get(self, key: Hashable) -> tuple[bytes, int] | None:
-        """The JSON and its number of sessions, if still there."""
+        """The JSON and its number of sessions; ``None`` if it is not in the cache."""
         entry = self._entries.get(key)
         if entry is not None:
             self._entries.move_to_end(key)
         return entry
 
     def put(self, key: Hashable, body: bytes, sessions: int) -> None:
-        """Keep an entry; one that would fill a quarter of the room by itself is not kept."""
+        """Add an entry, unless it would take more than a quarter of the limit."""
         cost = len(body) + _ENTRY_OVERHEAD_BYTES
         if cost * 4 > self._limit_bytes or key in self._entries:
             return
@@ -40,5 +43,5 @@ class BytesCache:
 
     @property
     def size_bytes(self) -> int:
-        """What is held now."""
+        """Memory of all entries, in bytes."""
         return self._size_bytes

@@ -1,4 +1,4 @@
-"""The simulated instant: which sessions have begun, and which have ended, depends on it alone."""
+"""The simulated instant. It alone decides which sessions have begun and which have ended."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 class SimulatedClock:
-    """The time of day in the simulated world, in epoch milliseconds.
+    """The time in the simulated world, in epoch milliseconds.
 
-    It stands still until it is moved, so that a test decides what the service knows. A ``running`` one also
-    advances with the event loop's own time, from the moment its simulator starts.
+    The clock stands still until it is moved, so that a test decides what the service knows. A ``running`` clock also
+    advances with the time of the event loop, from the moment when its simulator starts.
     """
 
     def __init__(self, now_ms: int, *, running: bool = False) -> None:
@@ -40,30 +40,33 @@ class SimulatedClock:
         return datetime.fromtimestamp(self.now_ms / 1000, UTC)
 
     def move(self, by: timedelta | float) -> None:
-        """Move by a duration, or by a number of seconds; backwards is allowed, servers' clocks do that."""
+        """Move by a duration or by a number of seconds; backwards is allowed, because servers' clocks do that too."""
         delta = by if isinstance(by, timedelta) else timedelta(seconds=by)
         self._base_ms += delta // timedelta(milliseconds=1)
 
     def move_to(self, instant: str | datetime) -> None:
-        """Jump to an instant."""
+        """Set the clock to an instant."""
         self._base_ms += epoch_ms(instant) - self.now_ms
 
     def start(self, loop_time: Callable[[], float]) -> None:
-        """Begin to run, if this is a running clock; called by the simulator with its loop's time."""
+        """Start to run, if this is a running clock. The simulator calls it with the time of its event loop."""
         if self._running:
             self.stop()
             self._loop_time, self._started_s = loop_time, loop_time()
 
     def stop(self) -> None:
-        """Stand still where the hands are; called by the simulator when it closes."""
+        """Stand still at the current instant. The simulator calls it when it closes."""
         self._base_ms = self.now_ms
         self._loop_time = None
 
 
 def epoch_ms(instant: str | datetime) -> int:
-    """Whole milliseconds since the epoch of an aware instant; a naive one is a ``ValueError``."""
+    """Whole milliseconds from the epoch to an aware instant.
+
+    :raises ValueError: the instant is naive.
+    """
     moment = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
     if moment.tzinfo is None:
         raise ValueError(f"{instant!r} has no time zone; write it as 2026-11-01T00:00:00Z or pass an aware datetime")
-    # Exact: a float timestamp would be a rounding away from the edge of a range.
+    # Whole-number arithmetic, because a rounded float could fall outside a range that ends at this instant.
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)

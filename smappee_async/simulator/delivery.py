@@ -1,4 +1,4 @@
-"""How a response leaves by the socket: whole, or the way a fault wants it."""
+"""Sends a response: whole, or in the way of a fault."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _ENDLESS_BLOCK: Final = b" " * 65_536
 _EARLY: Final[frozenset[FaultKind]] = frozenset(
     {"reset_before_headers", "close_before_headers", "stall_before_headers", "gzip_bomb", "endless_body"}
 )
-# What has been written must have left before a reset overtakes it, or the other side never sees that it began.
-_HEAD_START_S: Final = 0.01
-# struct linger has shorts on Windows and integers elsewhere.
-_LINGER_ON_FOR_0_S: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+# The bytes that were written need time to leave, or the reset comes first and the other side sees no response at all.
+_BEFORE_RESET_S: Final = 0.01
+# struct linger has two shorts on Windows, and two integers elsewhere.
+_LINGER_FOR_0_S: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 _MAINTENANCE_PAGE: Final = (
     b"<!DOCTYPE html><html><head><title>Maintenance</title></head>"
@@ -41,7 +41,10 @@ _MAINTENANCE_PAGE: Final = (
 
 @attrs.frozen
 class Response:
-    """A response as it should arrive."""
+    """A response as the service means it.
+
+    :param sessions: how many session records the body holds.
+    """
 
     status: int
     body: bytes
@@ -56,12 +59,12 @@ class Response:
 
     @classmethod
     def message(cls, status: int, text: str) -> Response:
-        """A refusal in the one form that a public client is known to read [C]: a ``message``."""
+        """A refusal with a ``message``, the only form that a public client is known to read [C]."""
         return cls.json(status, {"message": text})
 
 
 def replacement(fault: Fault, path: str) -> Response | None:
-    """The response that a fault gives in place of the right one, if it is of that sort."""
+    """The response that a fault puts in place of the right one; ``None`` for faults of other kinds."""
     headers = dict(fault.headers or {})
     if fault.retry_after is not None:
         headers["Retry-After"] = fault.retry_after
@@ -90,27 +93,27 @@ def replacement(fault: Fault, path: str) -> Response | None:
 
 
 def respond(response: Response, log: RequestLog) -> web.StreamResponse:
-    """The whole response, as it should be."""
+    """The whole response, without a fault."""
     log.status, log.sessions, log.body_bytes = response.status, response.sessions, len(response.body)
-    stream = web.Response(status=response.status, body=response.body or None, headers=response.headers)
-    # A type among the fault's own headers stands.
-    stream.headers.setdefault("Content-Type", response.content_type)
-    return stream
+    http_response = web.Response(status=response.status, body=response.body or None, headers=response.headers)
+    # A content type in the headers of the fault has precedence.
+    http_response.headers.setdefault("Content-Type", response.content_type)
+    return http_response
 
 
 async def deliver(request: web.BaseRequest, response: Response, fault: Fault, log: RequestLog) -> web.StreamResponse:
-    """The response as ``fault`` has it arrive; the stream that is returned is only finished by the server."""
+    """Send the response in the way of ``fault``; the server ends the response that is returned."""
     how = _DELIVERIES.get(fault.kind)
     return respond(response, log) if how is None else await how(_Sending(request, response, fault, log))
 
 
 def is_early(fault: Fault) -> bool:
-    """Whether it strikes before the request is acted on: no token is issued, no session looked up."""
+    """Whether a fault strikes before the request has an effect, so that no token is issued."""
     return fault.kind in _EARLY
 
 
 async def deliver_early(request: web.BaseRequest, fault: Fault, log: RequestLog) -> web.StreamResponse | None:
-    """What an early fault sends; ``None`` after a stall that has an end, for then the response goes its usual way."""
+    """Send what an early fault sends; ``None`` after a stall with an end, because then the right response follows."""
     match fault.kind:
         case "reset_before_headers":
             return reset(request)
@@ -126,7 +129,7 @@ async def deliver_early(request: web.BaseRequest, fault: Fault, log: RequestLog)
 
 
 async def stall(fault: Fault) -> None:
-    """Say nothing for ``delay_s``; without one until the other side, or the simulator, gives up."""
+    """Wait for ``delay_s``; without one, until the other side or the simulator closes."""
     if fault.delay_s is not None:
         await asyncio.sleep(fault.delay_s)
     else:
@@ -134,24 +137,24 @@ async def stall(fault: Fault) -> None:
 
 
 def reset(request: web.BaseRequest) -> web.StreamResponse:
-    """Break the connection so that the other side sees a reset."""
+    """Abort the connection, so that the other side sees a reset."""
     transport = request.transport
     if transport is not None:
-        _linger_not(transport)
+        _reset_on_close(transport)
         transport.abort()
-    return _nobody_there()
+    return _after_close()
 
 
 def hang_up(request: web.BaseRequest) -> web.StreamResponse:
-    """Close the connection in good order, but without a response, or in the middle of one."""
+    """Close the connection properly, but before the response or in the middle of it."""
     if request.transport is not None:
         request.transport.close()
-    return _nobody_there()
+    return _after_close()
 
 
 @attrs.frozen
 class _Sending:
-    """One response on its way out, and what is to happen to it."""
+    """One response to be sent, and the fault that strikes it."""
 
     request: web.BaseRequest
     response: Response
@@ -160,54 +163,52 @@ class _Sending:
 
 
 async def _truncated_json(sending: _Sending) -> web.StreamResponse:
-    cut = attrs.evolve(
-        sending.response, body=sending.response.body[: len(sending.response.body) // 2] or b"[", sessions=0
-    )
-    return respond(cut, sending.log)
+    response = sending.response
+    return respond(attrs.evolve(response, body=_first_half(response) or b"[", sessions=0), sending.log)
 
 
 async def _truncated_body(sending: _Sending) -> web.StreamResponse:
-    half = sending.response.body[: len(sending.response.body) // 2]
-    return _write_and_close(sending.request, sending.response, half, len(sending.response.body) + 1000, sending.log)
+    return _write_and_close(sending, _first_half(sending.response), len(sending.response.body) + 1000)
 
 
 async def _wrong_content_length(sending: _Sending) -> web.StreamResponse:
-    # Shorter than the body. What is left over would be read as the next sending.response, so the connection closes.
-    return _write_and_close(
-        sending.request, sending.response, sending.response.body, len(sending.response.body) // 2, sending.log
-    )
+    # Shorter than the body. The rest would be read as the next response, so the connection closes.
+    body = sending.response.body
+    return _write_and_close(sending, body, len(body) // 2)
 
 
 async def _chunked_cut(sending: _Sending) -> web.StreamResponse:
-    stream = await _begin(sending.request, sending.response, sending.log, None)
-    await _send(stream, sending.response.body[: len(sending.response.body) // 2] or b"[", sending.log)
+    http_response = await _begin(sending.request, sending.response, sending.log, None)
+    await _send(http_response, _first_half(sending.response) or b"[", sending.log)
     return hang_up(sending.request)
 
 
 async def _drip(sending: _Sending) -> web.StreamResponse:
-    stream = await _begin(sending.request, sending.response, sending.log, len(sending.response.body))
+    body = sending.response.body
+    http_response = await _begin(sending.request, sending.response, sending.log, len(body))
     speed = _DRIP_BYTES_PER_S if sending.fault.bytes_per_s is None else sending.fault.bytes_per_s
-    # A slow drip is one byte at a time, a fast one a few at most twenty times a second.
+    # One byte at a time, or more bytes twenty times a second if the drip is fast.
     size = max(1, int(speed / _DRIPS_PER_S))
-    for start in range(0, len(sending.response.body), size):
+    for start in range(0, len(body), size):
         await asyncio.sleep(size / speed)
-        await _send(stream, sending.response.body[start : start + size], sending.log)
+        await _send(http_response, body[start : start + size], sending.log)
     sending.log.sessions = sending.response.sessions
-    return stream
+    return http_response
 
 
 async def _stall_after_headers(sending: _Sending) -> web.StreamResponse:
-    stream = await _begin(sending.request, sending.response, sending.log, len(sending.response.body))
+    body = sending.response.body
+    http_response = await _begin(sending.request, sending.response, sending.log, len(body))
     await stall(sending.fault)
-    await _send(stream, sending.response.body, sending.log)
+    await _send(http_response, body, sending.log)
     sending.log.sessions = sending.response.sessions
-    return stream
+    return http_response
 
 
 async def _reset_mid_body(sending: _Sending) -> web.StreamResponse:
-    stream = await _begin(sending.request, sending.response, sending.log, len(sending.response.body) + 1)
-    await _send(stream, sending.response.body[: len(sending.response.body) // 2], sending.log)
-    await asyncio.sleep(_HEAD_START_S)
+    http_response = await _begin(sending.request, sending.response, sending.log, len(sending.response.body) + 1)
+    await _send(http_response, _first_half(sending.response), sending.log)
+    await asyncio.sleep(_BEFORE_RESET_S)
     return reset(sending.request)
 
 
@@ -216,9 +217,9 @@ async def _token_lost(sending: _Sending) -> web.StreamResponse:
 
 
 async def _set_cookie(sending: _Sending) -> web.StreamResponse:
-    stream = respond(sending.response, sending.log)
-    stream.set_cookie("SIMULATED", "a-cookie-nobody-should-send-back", path="/")
-    return stream
+    http_response = respond(sending.response, sending.log)
+    http_response.set_cookie("SIMULATED", "a-cookie-nobody-should-send-back", path="/")
+    return http_response
 
 
 async def _huge_headers(sending: _Sending) -> web.StreamResponse:
@@ -226,19 +227,23 @@ async def _huge_headers(sending: _Sending) -> web.StreamResponse:
     return respond(attrs.evolve(sending.response, headers={**sending.response.headers, **padding}), sending.log)
 
 
+def _first_half(response: Response) -> bytes:
+    return response.body[: len(response.body) // 2]
+
+
 async def _gzip_bomb(request: web.BaseRequest, fault: Fault, log: RequestLog) -> web.StreamResponse:
-    stream = await _begin(request, Response(200, b"", {"Content-Encoding": "gzip"}), log, None)
+    http_response = await _begin(request, Response(200, b"", {"Content-Encoding": "gzip"}), log, None)
     for part in gzip_bomb(fault.size_bytes or _BOMB_BYTES):
-        await _send(stream, part, log)
+        await _send(http_response, part, log)
         await asyncio.sleep(0)
-    return stream
+    return http_response
 
 
 async def _endless_body(request: web.BaseRequest, log: RequestLog) -> web.StreamResponse:
-    stream = await _begin(request, Response(200, b""), log, None)
-    await _send(stream, b"[", log)
+    http_response = await _begin(request, Response(200, b""), log, None)
+    await _send(http_response, b"[", log)
     while True:
-        await _send(stream, _ENDLESS_BLOCK, log)
+        await _send(http_response, _ENDLESS_BLOCK, log)
         await asyncio.sleep(0)
 
 
@@ -258,10 +263,10 @@ _DELIVERIES: Final[Mapping[FaultKind, _Delivery]] = {
 
 
 def gzip_bomb(size_bytes: int) -> Iterator[bytes]:
-    """A gzip stream of about ``size_bytes`` that expands to a valid JSON array: brackets around blanks.
+    """A gzip stream that expands to about ``size_bytes`` of valid JSON: an array of nothing but blanks.
 
-    One block of blanks is compressed once, up to a full flush, and repeated: it costs neither time nor memory to
-    make. RFC 1952 is satisfied to the last byte, so that only a limit can save the reader.
+    One block of blanks is compressed once, up to a full flush, and repeated, which costs little time and memory. The
+    stream is valid (RFC 1952), so that only a limit protects the reader.
     """
     blanks = b" " * _BLOCK_BYTES
     compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -279,48 +284,46 @@ def gzip_bomb(size_bytes: int) -> Iterator[bytes]:
 async def _begin(
     request: web.BaseRequest, response: Response, log: RequestLog, content_length: int | None
 ) -> web.StreamResponse:
-    """Send the status line and headers; without a length the body is chunked."""
-    stream = web.StreamResponse(status=response.status, headers=response.headers)
-    stream.headers.setdefault("Content-Type", response.content_type)
-    stream.content_length = content_length
+    """Send the status line and headers; without a content length the body is chunked."""
+    http_response = web.StreamResponse(status=response.status, headers=response.headers)
+    http_response.headers.setdefault("Content-Type", response.content_type)
+    http_response.content_length = content_length
     if content_length is None:
-        stream.enable_chunked_encoding()
-    await stream.prepare(request)
+        http_response.enable_chunked_encoding()
+    await http_response.prepare(request)
     log.status = response.status
-    return stream
+    return http_response
 
 
-async def _send(stream: web.StreamResponse, part: bytes, log: RequestLog) -> None:
-    await stream.write(part)
+async def _send(http_response: web.StreamResponse, part: bytes, log: RequestLog) -> None:
+    await http_response.write(part)
     log.body_bytes += len(part)
 
 
-def _write_and_close(
-    request: web.BaseRequest, response: Response, body: bytes, claimed_bytes: int, log: RequestLog
-) -> web.StreamResponse:
-    """Write a response with a false length by hand, for no honest library would send it."""
-    transport = request.transport
+def _write_and_close(sending: _Sending, body: bytes, claimed_bytes: int) -> web.StreamResponse:
+    """Write a response with a wrong length directly to the transport, because aiohttp would not send it."""
+    response, transport = sending.response, sending.request.transport
     if transport is not None:
         head = (
             f"HTTP/1.1 {response.status} Simulated\r\n"
             f"Content-Type: {response.content_type}\r\nContent-Length: {claimed_bytes}\r\n\r\n"
         )
         transport.write(head.encode("ascii") + body)
-        log.status, log.body_bytes = response.status, len(body)
-    return hang_up(request)
+        sending.log.status, sending.log.body_bytes = response.status, len(body)
+    return hang_up(sending.request)
 
 
-def _linger_not(transport: asyncio.Transport) -> None:
-    """Have the socket send RST instead of FIN when it closes, and throw away what is still in its buffer."""
+def _reset_on_close(transport: asyncio.Transport) -> None:
+    """Make the socket send RST and not FIN when it closes, and drop what is still in its buffer."""
     held = transport.get_extra_info("socket")
     if held is None:
         return
-    # Event loops hand out proxies that cannot all set options. Those belong to the open socket rather than to its
-    # descriptor, so they can be set on a duplicate.
+    # The proxies of some event loops cannot set options. Options belong to the open socket and not to its descriptor,
+    # so they can be set on a duplicate.
     with socket.fromfd(held.fileno(), held.family, held.type) as duplicate:
-        duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ON_FOR_0_S)
+        duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_FOR_0_S)
 
 
-def _nobody_there() -> web.StreamResponse:
-    """What a handler returns after its connection has gone: the server notices and drops it without a word."""
+def _after_close() -> web.StreamResponse:
+    """What a handler returns after it closed the connection; the server drops it."""
     return web.Response(status=500)

@@ -1,4 +1,4 @@
-"""What goes wrong, and when: faults as values, and the plan that decides which request each of them strikes."""
+"""Faults as values, and the plan that decides which requests each of them strikes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 FaultKind: TypeAlias = Literal[
-    # Another response than the right one.
+    # Another response in place of the right one.
     "status",
     "maintenance",
     "empty_200",
@@ -38,10 +38,10 @@ FaultKind: TypeAlias = Literal[
     "token_lost",
     "set_cookie",
     "huge_headers",
-    # A response without an end in sight.
+    # A response that is far too large.
     "gzip_bomb",
     "endless_body",
-    # The right form with doubtful content.
+    # The right form with wrong content.
     "bad_json_record",
     "nan",
     "duplicate_records",
@@ -63,7 +63,7 @@ CONTENT_FAULTS: Final[frozenset[FaultKind]] = frozenset(
         "unknown_fields",
     }
 )
-"""Kinds that alter the records of a session response; any number may strike the same request."""
+"""Kinds that alter the records of a response with sessions; several may strike the same request."""
 
 _TOKEN_FAULTS: Final[frozenset[FaultKind]] = frozenset({"token_odd", "token_lost"})
 _NOT_TOKEN_FAULTS: Final[frozenset[FaultKind]] = frozenset({"unauthorized", "token_revoked"})
@@ -71,12 +71,12 @@ _NOT_TOKEN_FAULTS: Final[frozenset[FaultKind]] = frozenset({"unauthorized", "tok
 
 @attrs.frozen
 class Fault:
-    """One thing that goes wrong, and the requests it strikes.
+    """One kind of fault, and the requests that it strikes.
 
-    Every condition that is given must hold: the route, the park, the value of ``active``, a range that holds
-    ``covers_ms``, a range longer than ``wider_than_s``. Of the requests that meet them the first ``skip`` are
-    spared; then each is struck with ``probability``, at most ``times`` in all. Without a ``route``, faults in the
-    content strike session calls only, those named after tokens the token call only, and 401s all others.
+    All conditions that are given must hold: the route, the park, the value of ``active``, a range that contains
+    ``covers_ms``, a range longer than ``wider_than_s``. Of the requests that meet them the first ``skip`` are spared;
+    then each is struck with ``probability``, at most ``times`` in all. Without a ``route``, faults in the content
+    strike session calls only, ``token_odd`` and ``token_lost`` the token call only, and 401s all other calls.
     """
 
     kind: FaultKind = attrs.field(validator=attrs.validators.in_(FAULT_KINDS))
@@ -91,37 +91,37 @@ class Fault:
     probability: float = attrs.field(
         default=1.0, kw_only=True, validator=[attrs.validators.ge(0.0), attrs.validators.le(1.0)]
     )
-    """Drawn from a generator with a seed: the same hits of the same fault are struck in every run."""
+    """From 0 to 1. It is drawn from a seed, so that a fault strikes the same of its requests in every run."""
     times: int | None = attrs.field(
         default=None, kw_only=True, validator=attrs.validators.optional(attrs.validators.ge(0))
     )
     status: int | None = attrs.field(default=None, kw_only=True)
-    """Status to send, where the kind leaves a choice."""
+    """Status to send, for the kinds that leave a choice."""
     retry_after: str | None = attrs.field(default=None, kw_only=True)
-    """A ``Retry-After`` header, sent as it stands."""
+    """A ``Retry-After`` header, sent as it is."""
     location: str | None = attrs.field(default=None, kw_only=True)
-    """Where a redirect points; without one, to the same path of another host that does not exist."""
+    """Target of a redirect; by default the same path on a host that does not exist."""
     delay_s: float | None = attrs.field(default=None, kw_only=True)
-    """How long a stall lasts before the response goes on (``None``: for good); how long after its end a session
-    settles (``None``: 5 minutes)."""
+    """Duration of a stall, in seconds (``None``: without end); or, for ``late_finalisation``, how long after its end a
+    session settles (``None``: 5 minutes)."""
     bytes_per_s: float | None = attrs.field(default=None, kw_only=True)
-    """Speed of a drip; 1000 by default."""
+    """Speed of a ``drip``; 1000 by default."""
     body: bytes | None = attrs.field(default=None, kw_only=True, repr=False)
-    """A body sent as it stands."""
+    """A body that is sent as it is."""
     headers: Mapping[str, str] | None = attrs.field(default=None, kw_only=True)
     """Further headers of the response."""
     size_bytes: int | None = attrs.field(default=None, kw_only=True)
-    """Size of a bomb once expanded (256 MiB by default), or of huge headers (64 KiB)."""
+    """Size of a ``gzip_bomb`` when it is expanded (256 MiB by default), or of ``huge_headers`` (64 KiB)."""
     index: int = attrs.field(default=0, kw_only=True, validator=attrs.validators.ge(0))
-    """Which record is malformed, counted from 0; the last one if there are fewer."""
+    """Which record ``bad_json_record`` makes invalid, counted from 0; the last one if there are fewer."""
 
     @property
     def alters_content(self) -> bool:
-        """Whether it changes the records rather than how they are sent."""
+        """Whether it changes the records, and not how they are sent."""
         return self.kind in CONTENT_FAULTS
 
     def concerns(self, hit: Hit) -> bool:
-        """Whether a request meets every condition."""
+        """Whether a request meets all conditions."""
         if self.kind in CONTENT_FAULTS and hit.route not in SESSION_ROUTES:
             return False
         if self.route is None:
@@ -141,7 +141,7 @@ class Fault:
 
 @attrs.frozen
 class Hit:
-    """What a plan needs to know of a request."""
+    """A request, as far as a plan needs to know it."""
 
     route: RouteName
     service_location_id: int | None = None
@@ -150,17 +150,17 @@ class Hit:
     end_ms: int | None = None
 
     def covers(self, at_ms: int) -> bool:
-        """Whether an instant is in the range asked for."""
+        """Whether an instant is in the range of the request."""
         return self.start_ms is not None and self.start_ms <= at_ms and (self.end_ms is None or at_ms < self.end_ms)
 
     def wider_than(self, width_s: float) -> bool:
-        """Whether the range asked for is longer; an open one always is."""
+        """Whether the range of the request is longer; an open range always is."""
         return self.start_ms is not None and (self.end_ms is None or self.end_ms - self.start_ms > width_s * 1000)
 
 
 @attrs.define
 class PlannedFault:
-    """A fault and how often it met a request."""
+    """A fault, how many requests it concerned, and how many it struck."""
 
     fault: Fault
     concerned: int = 0
@@ -177,22 +177,20 @@ class FaultPlan:
             self.add(fault)
 
     def add(self, fault: Fault) -> None:
-        """Add a fault; it begins to count hits now."""
+        """Add a fault; it counts the requests from now on."""
         self.planned.append(PlannedFault(fault))
 
     def clear(self) -> None:
-        """Let everything go right again."""
+        """Remove all faults."""
         self.planned.clear()
 
     def strike(self, hit: Hit) -> tuple[Fault, ...]:
-        """The faults that strike a request: of those that decide how it is answered only the first, of those that
-        alter content all.
-        """
+        """The faults that strike a request: all that alter the content, but only the first of the others."""
         struck: list[Fault] = []
         decided = False
         for number, planned in enumerate(self.planned):
             fault = planned.fault
-            # A fault that cannot strike any more, now or at all, uses none of its hits up.
+            # A fault that cannot strike this request does not count it.
             if (decided and not fault.alters_content) or planned.struck == fault.times or not fault.concerns(hit):
                 continue
             planned.concerned += 1

@@ -1,4 +1,4 @@
-"""The truth: what a client should have seen, to hold against what it says it saw."""
+"""The truth: what a client should have read, to compare with what it did read."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _DIGEST_BYTES: Final = 16
 
 
 class Ledger:
-    """Every session of a world at a moment, by park and time of start, and a cheap way to compare.
+    """Every session of a world at a moment, by park and start, and a digest to compare with.
 
-    It knows nothing of faults, caps or the order of responses: it says what happened, not what was served.
+    Faults, session limits and the order of responses play no part: the ledger says what happened, not what was served.
     """
 
     def __init__(self, world: World, clock: SimulatedClock, assumptions: Assumptions) -> None:
@@ -41,11 +41,12 @@ class Ledger:
     ) -> Iterator[SimulatedSession]:
         """Sessions that started in ``[start_ms, end_ms)`` and are in ``state`` at ``at_ms``, by start.
 
-        Without ``end_ms`` the range is open; without ``at_ms`` the moment is the clock's now. A park that does not
-        exist is a ``LookupError``.
+        Without ``end_ms`` the range is open; without ``at_ms`` the moment is now.
+
+        :raises LookupError: there is no such park.
         """
         moment_ms = self._clock.now_ms if at_ms is None else at_ms
-        # What starts after the moment is not there yet, so an open range ends with it.
+        # A session that starts after the moment is not known yet, so an open range ends at the moment.
         until_ms = moment_ms + 1 if end_ms is None else min(end_ms, moment_ms + 1)
         if state == "active":
             start_ms = max(start_ms, self._world.earliest_open_ms(service_location_id, moment_ms))
@@ -61,11 +62,11 @@ class Ledger:
         state: State = "completed",
         at_ms: int | None = None,
     ) -> int:
-        """How many sessions :meth:`sessions` gives."""
+        """How many sessions :meth:`sessions` yields."""
         return sum(1 for _ in self.sessions(service_location_id, start_ms, end_ms, state, at_ms))
 
     def wire(self, session: SimulatedSession, at_ms: int | None = None) -> Record:
-        """What the service should say of a session at a moment, with the wire's own keys."""
+        """The record that the service should send for a session at a moment."""
         return record(session, self._clock.now_ms if at_ms is None else at_ms, self._assumptions)
 
     def digest(
@@ -76,14 +77,14 @@ class Ledger:
         state: State = "completed",
         at_ms: int | None = None,
     ) -> str:
-        """One short text for the wire records of :meth:`sessions`, whatever their order."""
+        """A short text that stands for the wire records of :meth:`sessions`, in any order."""
         moment_ms = self._clock.now_ms if at_ms is None else at_ms
         sessions = self.sessions(service_location_id, start_ms, end_ms, state, moment_ms)
         return self.digest_of(self.wire(session, moment_ms) for session in sessions)
 
     @staticmethod
     def digest_of(records: Iterable[Mapping[str, object]]) -> str:
-        """The same digest of records that came over the wire: equal if and only if the multisets are."""
+        """The same digest, of wire records that a client has read; equal if and only if the two multisets are equal."""
         digest = RecordDigest()
         for item in records:
             digest.add(item)
@@ -91,16 +92,16 @@ class Ledger:
 
 
 class RecordDigest:
-    """A digest of a multiset of wire records, one at a time.
+    """A digest of a multiset of wire records, added one at a time.
 
-    Sums of hashes do not depend on order, and unlike with exclusive-or a record that comes twice counts twice.
+    It is a sum of hashes: a sum does not depend on the order, and counts a record twice that comes twice.
     """
 
     def __init__(self) -> None:
         self._total = 0
 
     def add(self, record: Mapping[str, object]) -> None:
-        """Take one more record in."""
+        """Add one record."""
         text = msgspec.json.encode(record, order="sorted")
         self._total += int.from_bytes(blake2b(text, digest_size=_DIGEST_BYTES).digest())
 

@@ -1,4 +1,4 @@
-"""Numbers that look random and are computed from where they stand, so that nothing needs to be remembered."""
+"""Pseudo-random numbers that are computed from a position, so that no state is kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _MASK: Final = (1 << 64) - 1
 
 
 def mix(value: int) -> int:
-    """64 well-stirred bits of an integer: the output function of SplitMix64 (Steele, Lea and Flood, 2014)."""
+    """64 mixed bits of an integer: the output function of SplitMix64 (Steele, Lea and Flood, 2014)."""
     value = (value + 0x9E3779B97F4A7C15) & _MASK
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK

@@ -1,4 +1,4 @@
-"""The token endpoint without its HTTP: grants, rotation, reuse and revocation as a state machine of values."""
+"""The token endpoint without HTTP: grants, rotation, reuse and revocation, as a state machine."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Account:
-    """What a client must present; the defaults are invented and good for any simulator."""
+    """The credentials that a client must present; the defaults are invented and fit any simulator."""
 
     client_id: str = "simulated-client"
     client_secret: str = attrs.field(default="simulated-secret", repr=False)
     username: str = attrs.field(default="simulated user", repr=False)
-    """Not an e-mail address, as with the service; its space breaks clients that do not encode their forms."""
+    """Not an e-mail address, as with the service. Its space shows whether a client encodes its forms."""
     password: str = attrs.field(default="simulated&pass=word", repr=False)
 
 
 @attrs.frozen
-class TokenAnswer:
+class TokenResponse:
     """Status and JSON body of one response of the token endpoint."""
 
     status: int
@@ -46,7 +46,10 @@ class _Refresh:
 
 
 class TokenServer:
-    """Tokens issued so far and what they are worth; time is handed in, in seconds of any steady clock."""
+    """The tokens issued so far, and whether each is valid.
+
+    The time is passed in, as seconds of any steady clock.
+    """
 
     def __init__(self, account: Account, assumptions: Assumptions, *, seed: int = 0) -> None:
         self._account = account
@@ -60,17 +63,17 @@ class TokenServer:
         self.refresh_grants = 0
         """Successful refreshes."""
         self.refusals = 0
-        """Requests that got no token."""
+        """Requests that were refused."""
         self.reuse_detections = 0
-        """Refresh tokens that were used after they had died by rotation."""
+        """Refresh tokens that were used again after a rotation had ended them."""
         self.issued = 0
-        """Access tokens handed out."""
+        """Access tokens issued."""
 
-    def grant(self, form: Mapping[str, str], now_s: float) -> TokenAnswer:
-        """Response one request for a token.
+    def grant(self, form: Mapping[str, str], now_s: float) -> TokenResponse:
+        """Respond to one request for a token.
 
-        Pages 8552463 *Get token* and 8552461 *Refresh token*. The bodies of refusals are not documented; they follow
-        what clients logged and RFC 6749 section 5.2.
+        Documented on the pages 8552463 *Get token* and 8552461 *Refresh token*. The bodies of refusals are not
+        documented; they follow what clients have logged and RFC 6749 section 5.2.
         """
         account = self._account
         if form.get("client_id") != account.client_id or form.get("client_secret") != account.client_secret:
@@ -88,32 +91,32 @@ class TokenServer:
                 return self._refuse(400, "unsupported_grant_type", "Unsupported grant type")
 
     def accepts(self, access_token: str, now_s: float) -> bool:
-        """Whether an access token opens the data routes now."""
+        """Whether an access token is valid now."""
         access = self._access.get(access_token)
         return access is not None and now_s < access.expires_at_s
 
     def revoke_access_tokens(self) -> None:
-        """End every access token; refresh tokens stay good."""
+        """Revoke every access token; refresh tokens stay valid."""
         self._access.clear()
 
     def expire_access_tokens(self) -> None:
-        """Let the time of every access token be over; refresh tokens stay good."""
+        """Let every access token expire; refresh tokens stay valid."""
         for access in self._access.values():
             access.expires_at_s = float("-inf")
 
     def revoke_everything(self) -> None:
-        """End every token: only a login helps."""
+        """Revoke every token, so that only a login helps."""
         self._access.clear()
         self._refresh.clear()
 
-    def _login(self, now_s: float) -> TokenAnswer:
+    def _login(self, now_s: float) -> TokenResponse:
         if self._assumptions.login_revokes_previous:
             self.revoke_everything()
         self.password_grants += 1
         self._families += 1
         return self._issue(self._families, self._new_refresh_token(self._families), now_s)
 
-    def _rotate(self, refresh_token: str, now_s: float) -> TokenAnswer:
+    def _rotate(self, refresh_token: str, now_s: float) -> TokenResponse:
         refresh = self._refresh.get(refresh_token)
         if refresh is not None and refresh.used:
             self.reuse_detections += 1
@@ -129,8 +132,8 @@ class TokenServer:
         refresh.used = self._assumptions.old_refresh_token == "dies"
         return self._issue(refresh.family, self._new_refresh_token(refresh.family), now_s)
 
-    def _issue(self, family: int, refresh_token: str | None, now_s: float) -> TokenAnswer:
-        # Tokens whose time is over are forgotten here, so that a soak of many rotations does not grow.
+    def _issue(self, family: int, refresh_token: str | None, now_s: float) -> TokenResponse:
+        # Expired tokens are dropped here, so that memory does not grow over many rotations.
         self._access = {token: held for token, held in self._access.items() if now_s < held.expires_at_s}
         access_token = self._new_token()
         self._access[access_token] = _Access(family, now_s + self._assumptions.expires_in_s)
@@ -138,11 +141,11 @@ class TokenServer:
         body: dict[str, object] = {"access_token": access_token, "expires_in": self._assumptions.expires_in_s}
         if refresh_token is not None:
             body["refresh_token"] = refresh_token
-        return TokenAnswer(200, body)
+        return TokenResponse(200, body)
 
-    def _refuse(self, status: int, error: str, description: str) -> TokenAnswer:
+    def _refuse(self, status: int, error: str, description: str) -> TokenResponse:
         self.refusals += 1
-        return TokenAnswer(status, {"error": error, "error_description": description})
+        return TokenResponse(status, {"error": error, "error_description": description})
 
     def _revoke_family(self, family: int) -> None:
         self._drop_access_tokens(family)

@@ -1,4 +1,4 @@
-"""Charging parks as they are described: where they are, how large, and how their connectors are used."""
+"""Descriptions of charging parks: place, size, and how their connectors are used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Profile:
     """How one connector is used in a week.
 
     A connector's day begins at ``opening_hour`` local time and is divided evenly among its sessions, so that they
-    never overlap, while some cross midnight, the end of a month and both changes of the clock. On weekday ``d``
+    never overlap. Some sessions cross midnight, the end of a month and the changes of the clock. On weekday ``d``
     (Monday is 0) a connector has at least ``least[d]`` sessions and at most ``least[d] + spare[d]``.
     """
 
@@ -32,7 +32,7 @@ class Profile:
     energy_per_session_kwh: int
     cards_per_connector: int
     long_weekend_one_in: int = 0
-    """One week in so many has a single session from Friday until Sunday or Monday; 0 is never."""
+    """In one week of so many there is a single session from Friday until Sunday or Monday; 0 means never."""
 
     @property
     def sessions_per_week(self) -> float:
@@ -79,7 +79,7 @@ def _known_timezone(_: object, __: object, name: str) -> None:
 class Park:
     """One charging park: a service location with charging stations of up to two connectors each.
 
-    ``sessions`` is given for a park of exact sessions; otherwise they are computed from ``profile``.
+    A park with a ``profile`` has computed sessions; a park without one has exactly those in ``sessions``.
     """
 
     service_location_id: int
@@ -100,7 +100,7 @@ class Park:
         connectors: int = 8,
         opened: date = _OPENED,
     ) -> Park:
-        """Homes of one fleet: a session in most nights, now and then one that lasts a whole weekend."""
+        """Homes of one fleet: a session in most nights, and sometimes one that lasts a whole weekend."""
         return cls._computed(
             HOME, service_location_id, name=name, timezone=timezone, connectors=connectors, opened=opened
         )
@@ -145,7 +145,7 @@ class Park:
         name: str | None = None,
         timezone: str = "Europe/Brussels",
     ) -> Park:
-        """A park with exactly these sessions, and none besides."""
+        """A park with exactly these sessions."""
         ordered = tuple(sorted(sessions, key=lambda session: (session.start_ms, session.id)))
         if len({session.id for session in ordered}) != len(ordered):
             raise ValueError(f"two sessions of park {service_location_id} have the same id")

@@ -1,4 +1,4 @@
-"""What was asked and what was sent, request by request, in bounded memory."""
+"""A log of requests and responses, in bounded memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @attrs.define
 class RequestLog:
-    """One request and its response; filled in while it is being served."""
+    """One request and its response; filled in while the request is served."""
 
     index: int
     """Position in order of arrival, from 0."""
@@ -28,13 +28,13 @@ class RequestLog:
     end_ms: int | None = None
     active: bool | None = None
     status: int = 0
-    """HTTP status that was sent; 0 while there is none, and for good when the connection broke before."""
+    """HTTP status that was sent; 0 until then, and always 0 if the connection broke before."""
     sessions: int = 0
-    """Session records in the response; 0 where the response was not sent whole."""
+    """Session records in the response; 0 if the response was not sent whole."""
     fault: str | None = None
     """Kind of the fault that struck; several are joined with ``+``."""
     body_bytes: int = 0
-    """Bytes of the body that was sent, before any content encoding is undone."""
+    """Bytes of the body as sent, with its content encoding."""
 
 
 class Journal:
@@ -46,7 +46,7 @@ class Journal:
         self._arrived = 0
 
     def open(self, at_s: float, method: str, path: str, route: RouteName) -> RequestLog:
-        """A new entry, already counted."""
+        """Add an entry and count it."""
         entry = RequestLog(self._arrived, at_s, method, path, route)
         self._arrived += 1
         self._hits[route] += 1
@@ -58,7 +58,7 @@ class Journal:
         return list(self._entries)
 
     def hits(self, route: RouteName | None = None) -> int:
-        """Requests so far, of one route or in all; unlike the entries never cut off."""
+        """The number of requests since the last reset, of one route or of all; not limited as the entries are."""
         return self._hits.total() if route is None else self._hits[route]
 
     def reset(self) -> None:

@@ -1,7 +1,7 @@
-"""The response to a question for sessions: chosen, ordered and encoded, a slice at a time.
+"""The JSON of responses with sessions: selected, ordered and encoded, a slice at a time.
 
-What has been encoded once is kept: whole responses, and the JSON of park-days that can no longer change. A large cold
-response gives the event loop back between slices, for the client that is measured may live in the same loop.
+Encoded JSON is cached: whole responses, and the days of parks that cannot change any more. A large response that is not
+cached yields to the event loop between slices, because the client that is measured may run in the same loop.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from .world import World
 
 _SLICE: Final = 250
-"""Sessions computed or encoded at a stretch: a few milliseconds."""
+"""Sessions that are computed or encoded without yielding to the event loop: a few milliseconds."""
 
 
 class SessionResponses:
-    """Answers for one world under one set of assumptions."""
+    """The responses of one world under one set of assumptions.
+
+    :param cache_bytes: the most memory for encoded JSON.
+    """
 
     def __init__(self, world: World, assumptions: Assumptions, *, cache_bytes: int) -> None:
         self._world = world
@@ -37,7 +40,7 @@ class SessionResponses:
         self._days = BytesCache(cache_bytes // 4)
 
     def ready(self, query: SessionQuery, at_ms: int) -> tuple[bytes, int] | None:
-        """The JSON array and its number of sessions, if it was computed before."""
+        """The JSON array and its number of sessions, if they are cached."""
         return self._whole.get((query, at_ms))
 
     async def body(self, query: SessionQuery, at_ms: int) -> tuple[bytes, int]:
@@ -54,20 +57,20 @@ class SessionResponses:
         return body, count
 
     async def records(self, query: SessionQuery, at_ms: int, *, settling_ms: int = 0) -> list[Record]:
-        """The same response as records that may still be altered.
+        """The records of the same response, which the caller may alter.
 
-        With ``settling_ms`` the service is late to learn of an end: in half of the sessions that ended so recently
-        the car still seems to charge, the other half has ended without its final reading.
+        With ``settling_ms`` the service learns of an end too late: of the sessions that ended so recently, half still
+        seem to charge, and half have ended without their final reading.
         """
-        assumptions, pace = self._assumptions, _Pace()
+        assumptions, yielder = self._assumptions, _Yielder()
         state = _state(query, assumptions)
         start_ms, end_ms = self._bounds(query, at_ms, state, settling_ms)
-        # While ends are settling, a session that has ended may have to be told as an open one.
+        # With a settling time, a session that has ended may have to be sent as an open one.
         selection: State = "all" if settling_ms else state
         enough = None if settling_ms or assumptions.order == "shuffled" else assumptions.session_limit
         sessions: list[SimulatedSession] = []
         for key, _, _ in self._blocks(query, start_ms, end_ms):
-            sessions += await self._block(query, key, start_ms, end_ms, at_ms=at_ms, state=selection, pace=pace)
+            sessions += await self._block(query, key, start_ms, end_ms, at_ms=at_ms, state=selection, yielder=yielder)
             if enough is not None and len(sessions) >= enough:
                 break
         if assumptions.order == "shuffled":
@@ -80,14 +83,14 @@ class SessionResponses:
                 records.append(_settle(record(session, at_ms, assumptions), unsettled))
                 if len(records) == assumptions.session_limit:
                     break
-            await pace.spend(1)
+            await yielder.spend(1)
         return records
 
     async def _parts(self, query: SessionQuery, at_ms: int) -> list[tuple[bytes, int]]:
         """Comma-separated records in the order served, with the number of them in each part."""
-        state, pace = _state(query, self._assumptions), _Pace()
+        state, yielder = _state(query, self._assumptions), _Yielder()
         start_ms, end_ms = self._bounds(query, at_ms, state)
-        # Fixed parks are small or strange; what they say of a past day may depend on the moment.
+        # The records of fixed sessions may depend on the moment, even on days long past.
         may_last = (
             self._world.parks[query.service_location_id].profile is not None
             and query.serial_number is None
@@ -95,14 +98,14 @@ class SessionResponses:
         )
         parts: list[tuple[bytes, int]] = []
         for key, first_ms, last_ms in self._blocks(query, start_ms, end_ms):
-            # A whole day long past is the same bytes for good.
+            # A whole day long past does not change any more.
             long_past = last_ms + LONGEST_SESSION_MS <= at_ms
             lasting = may_last and long_past and start_ms <= first_ms and last_ms <= end_ms
             day_key = (query.service_location_id, key)
             part = self._days.get(day_key) if lasting else None
             if part is None:
-                sessions = await self._block(query, key, start_ms, end_ms, at_ms=at_ms, state=state, pace=pace)
-                part = await self._encoded(sessions, at_ms, pace), len(sessions)
+                sessions = await self._block(query, key, start_ms, end_ms, at_ms=at_ms, state=state, yielder=yielder)
+                part = await self._encoded(sessions, at_ms, yielder), len(sessions)
                 if lasting:
                     self._days.put(day_key, *part)
             if part[1]:
@@ -110,7 +113,7 @@ class SessionResponses:
         return parts
 
     def _bounds(self, query: SessionQuery, at_ms: int, state: State, settling_ms: int = 0) -> tuple[int, int]:
-        """The range of starts that can matter: nothing in the future, and no more of the past than needed."""
+        """The range of starts that has to be searched: nothing in the future, and of the past only what is needed."""
         start_ms = query.start_ms
         if state == "active":
             earliest_ms = self._world.earliest_open_ms(query.service_location_id, at_ms - settling_ms)
@@ -119,18 +122,18 @@ class SessionResponses:
         return start_ms, end_ms
 
     def _blocks(self, query: SessionQuery, start_ms: int, end_ms: int) -> Iterable[tuple[int, int, int]]:
-        """Pieces of the park's schedule in the order served."""
+        """The blocks of the park's schedule in the order served."""
         blocks = list(self._world.schedule(query.service_location_id).blocks(start_ms, end_ms))
         return reversed(blocks) if self._newest_first else blocks
 
     async def _block(
-        self, query: SessionQuery, key: int, start_ms: int, end_ms: int, *, at_ms: int, state: State, pace: _Pace
+        self, query: SessionQuery, key: int, start_ms: int, end_ms: int, *, at_ms: int, state: State, yielder: _Yielder
     ) -> list[SimulatedSession]:
-        """Sessions of one chunk of the schedule that the query selects, in the order served."""
+        """The sessions of one block that the query selects, in the order served."""
         found: list[SimulatedSession] = []
         for part in self._world.schedule(query.service_location_id).parts(key):
             found += part
-            await pace.spend(1 + len(part))
+            await yielder.spend(1 + len(part))
         serial_number = query.serial_number
         return [
             session
@@ -140,18 +143,18 @@ class SessionResponses:
             and session.in_state(state, at_ms)
         ]
 
-    async def _encoded(self, sessions: Sequence[SimulatedSession], at_ms: int, pace: _Pace) -> bytes:
+    async def _encoded(self, sessions: Sequence[SimulatedSession], at_ms: int, yielder: _Yielder) -> bytes:
         """The records of some sessions as JSON, without the brackets of the array."""
         parts = []
         for first in range(0, len(sessions), _SLICE):
             records = [record(one, at_ms, self._assumptions) for one in sessions[first : first + _SLICE]]
             parts.append(encode(records)[1:-1])
-            await pace.spend(len(records))
+            await yielder.spend(len(records))
         return b",".join(parts)
 
 
-class _Pace:
-    """Gives the event loop back whenever a slice's worth of work has been done."""
+class _Yielder:
+    """Yields to the event loop after each slice of work."""
 
     def __init__(self) -> None:
         self._spent = 0
@@ -164,7 +167,7 @@ class _Pace:
 
 
 def _state(query: SessionQuery, assumptions: Assumptions) -> State:
-    """The state of session that a query stands for, with ``active`` or without."""
+    """The state that a query selects, with or without ``active``."""
     active = query.active
     if assumptions.active_filter == "ignored":
         return "all"
@@ -178,7 +181,7 @@ def _state(query: SessionQuery, assumptions: Assumptions) -> State:
 
 
 def _unsettled(session: SimulatedSession, at_ms: int, settling_ms: int) -> Literal["open", "ended"] | None:
-    """How a session that has ended is told while its end is still settling; ``None`` if it is told as it is."""
+    """How a session that ended within the settling time is sent; ``None`` if it is sent as it is."""
     if session.end_ms is None or not session.end_ms <= at_ms < session.end_ms + settling_ms:
         return None
     return "open" if mix(session.id) % 2 else "ended"
@@ -197,5 +200,5 @@ def _settle(wire: Record, unsettled: Literal["open", "ended"] | None) -> Record:
 
 
 def _shuffled(session: SimulatedSession) -> int:
-    """A key that puts sessions in disorder, always the same."""
+    """A sort key that shuffles sessions, always in the same way."""
     return mix(session.id)

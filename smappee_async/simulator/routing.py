@@ -1,4 +1,4 @@
-"""What a request asks for: from its path and query to values, without I/O."""
+"""From the path and the query of a request to values, without I/O."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SESSION_ROUTES: Final[frozenset[RouteName]] = frozenset({"park_sessions", "stati
 DATA_ROUTES: Final[frozenset[RouteName]] = frozenset({"park_sessions", "station_sessions", "servicelocations", "info"})
 
 _LONGEST_NUMBER: Final = 17
-"""Digits of a timestamp in a range: enough for any year that has a name, too few to choke an integer."""
+"""The most digits of a number in a request: enough for any timestamp, and few enough to parse at once."""
 
 
 @attrs.frozen
@@ -39,7 +39,7 @@ class Route:
 
 @attrs.frozen
 class SessionQuery:
-    """Which sessions are asked for: of which park (or one station of it), started when, in which state."""
+    """What a request for sessions asks for: a park (or one station of it), a range of starts, and a state."""
 
     service_location_id: int
     serial_number: int | None
@@ -49,11 +49,11 @@ class SessionQuery:
 
 
 class BadQueryError(ValueError):
-    """A query parameter that the service refuses; the text says why."""
+    """A query parameter that the service refuses; the text gives the reason."""
 
 
 class MissingRangeError(BadQueryError):
-    """No ``range`` at all, which the service may response differently."""
+    """There is no ``range``; the service may refuse this in its own way."""
 
 
 _OTHER: Final = Route("other")
@@ -61,7 +61,7 @@ _UNSUPPORTED: Final = Route("unsupported")
 
 
 def find_route(path: str) -> Route:
-    """The call that a path names.
+    """The route of a path.
 
     The token URL is documented with v1 in the prose and v3 in its example, and both work. The calls for sessions
     exist in v3 only [D: page 2803007489].
@@ -113,5 +113,5 @@ def parse_active(query: Mapping[str, str]) -> bool | None:
 
 
 def _number(text: str) -> int | None:
-    # isdigit alone would let other scripts' digits through.
+    # isdigit alone would accept the digits of other scripts.
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else None

@@ -1,8 +1,8 @@
-"""When a park's connectors are in use: every session of a day computed from the seed, none stored.
+"""The sessions of a park, in blocks by start. Most are computed from the seed and not stored.
 
-A *day* here is the connectors' own: from the profile's opening hour, local time, until the next day's. Sessions
-belong to the day they start in, and days follow one another without a gap, so that the days of a range, each in
-order, are the range in order.
+A *day* of a computed schedule begins at the opening hour of the profile, in local time, and ends at the next day's. A
+session belongs to the day in which it starts. Days follow one another without a gap, so that the sessions of several
+days are in order if those of each day are.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from .parks import Park, Profile
 
 LONGEST_SESSION_MS: Final = 4 * 24 * 3_600_000
-"""No computed session lasts longer: an open one started no earlier than this before now."""
+"""The longest duration of a computed session: no session that is open now started earlier than this before now."""
 
-# The layout of a session id: day, then connector in the world, then session of the day. It is unique without a
-# register, grows from day to day as real ids do, and stays below 2**53, where JavaScript's integers end.
+# The layout of a session id: the day, the connector in the world, the session of the day. Such an id is unique without
+# a register, grows from day to day as real ids do, and stays below 2**53, the limit of JavaScript's integers.
 _SLOT_BITS: Final = 5
 _CONNECTOR_BITS: Final = 22
 CONNECTORS_IN_A_WORLD: Final = 1 << _CONNECTOR_BITS
@@ -36,16 +36,16 @@ CONNECTORS_IN_A_WORLD: Final = 1 << _CONNECTOR_BITS
 by_start: Final = attrgetter("start_ms")
 """The order of sessions in time."""
 
-_FIXED_CHUNK: Final = 1000
+_FIXED_BLOCK: Final = 1000
 _PLANNED_WEEKS: Final = 8
 _FIRST_SERIAL_NUMBER: Final = 6_200_000_000
 _CONNECTORS_PER_STATION: Final = 2
 _FRIDAY: Final = 4
-# Of so many sessions, so many begin with a card, and so many with a card or an app; the others just plug in.
+# Of _KINDS sessions _WITH_CARD begin with a card and _WITH_USER with a card or an app; the others have neither.
 _KINDS: Final = 20
 _WITH_CARD: Final = 14
 _WITH_USER: Final = 17
-# Odd factors that keep draws for different purposes apart.
+# Odd factors that make draws for different purposes independent.
 _READINGS: Final = 0x2545F4914F6CDD1D
 _DAYS: Final = 0xD6E8FEB86659FD93
 _SHARE: Final = 1 << 16
@@ -55,23 +55,23 @@ _PRIORITIES: Final = (100, 50, 50, 10)
 
 
 class Schedule(Protocol):
-    """A park's sessions, in chunks that follow one another by time of start."""
+    """The sessions of a park, in blocks that follow one another by start."""
 
     def blocks(self, start_ms: int, end_ms: int) -> Iterator[tuple[int, int, int]]:
-        """``(key, first_ms, last_ms)`` of the chunks, in order, that hold the sessions of a half-open range.
+        """``(key, first_ms, last_ms)`` of the blocks that hold the sessions of a half-open range, in order.
 
-        A chunk holds the sessions with ``first_ms <= start < last_ms``, which may be more than the range asks for.
+        A block holds the sessions with ``first_ms <= start < last_ms``. The range may begin or end inside a block.
         """
         ...
 
     def parts(self, key: int) -> Iterator[Sequence[SimulatedSession]]:
-        """The sessions of one chunk in any order, a few at a time, so that whoever computes may pause."""
+        """The sessions of one block in any order, a few at a time, so that the caller may pause."""
         ...
 
 
 @attrs.frozen
 class _Week:
-    """What a connector does in a week: sessions of each day, and its share of the week's energy."""
+    """What a connector does in a week: the sessions of each day, and the energy."""
 
     counts: tuple[int, ...]
     shares: tuple[int, ...]
@@ -81,27 +81,27 @@ class _Week:
 
 
 class FixedSchedule:
-    """The exact sessions somebody gave, cut into chunks of a handy size."""
+    """Given sessions, in blocks of a fixed size."""
 
     def __init__(self, sessions: Sequence[SimulatedSession]) -> None:
         self._sessions = sessions
 
     def blocks(self, start_ms: int, end_ms: int) -> Iterator[tuple[int, int, int]]:
-        """See :class:`Schedule`; the key is the position of a chunk's first session."""
+        """See :class:`Schedule`; the key is the position of the first session of a block."""
         sessions = self._sessions
-        first = bisect_left(sessions, start_ms, key=by_start) // _FIXED_CHUNK * _FIXED_CHUNK
+        first = bisect_left(sessions, start_ms, key=by_start) // _FIXED_BLOCK * _FIXED_BLOCK
         last = bisect_left(sessions, end_ms, key=by_start)
-        for key in range(first, last, _FIXED_CHUNK):
-            final = min(key + _FIXED_CHUNK, len(sessions)) - 1
+        for key in range(first, last, _FIXED_BLOCK):
+            final = min(key + _FIXED_BLOCK, len(sessions)) - 1
             yield key, sessions[key].start_ms, sessions[final].start_ms + 1
 
     def parts(self, key: int) -> Iterator[Sequence[SimulatedSession]]:
         """See :class:`Schedule`."""
-        yield self._sessions[key : key + _FIXED_CHUNK]
+        yield self._sessions[key : key + _FIXED_BLOCK]
 
 
 class ComputedSchedule:
-    """The sessions of a park with a profile; a chunk is one of its days."""
+    """The computed sessions of a park with a profile; a block is one day."""
 
     def __init__(self, park: Park, profile: Profile, *, seed: int, first_connector: int) -> None:
         self._profile = profile
@@ -113,7 +113,7 @@ class ComputedSchedule:
         self._roots = [mix(self._root + connector) for connector in self._connectors]
         self._mean_week_ckwh = int(profile.sessions_per_week * profile.energy_per_session_kwh * 100)
         self._openings: dict[int, int] = {}
-        # Days are asked for in order, by a few callers at a time: the plans of a week serve all its days.
+        # Days are read in order, by a few callers at a time, so the plans of a week serve all its days.
         self._plans: dict[int, dict[int, _Week]] = {}
         cards = profile.cards_per_connector * min(park.connectors, 12)
         self._rfids = [f"{mix_all(self._root, 1, card):016X}"[:14] for card in range(cards)]
@@ -145,7 +145,7 @@ class ComputedSchedule:
             yield self._sessions_of(connector, key)
 
     def _opening_ms(self, day: int) -> int:
-        """When a day begins; ``day`` counts from 0001-01-01 as ``date.toordinal`` does."""
+        """The instant at which a day begins; ``day`` is an ordinal as of ``date.toordinal``."""
         opening_ms = self._openings.get(day)
         if opening_ms is None:
             local = date.fromordinal(day)
@@ -190,7 +190,7 @@ class ComputedSchedule:
     def _reading_ckwh(self, connector: int, week: int) -> int:
         """Meter reading at the start of a week.
 
-        It is a straight line plus bounded noise: known without adding up the years before, and always rising.
+        A straight line plus bounded noise: it can be computed without the weeks before, and it always rises.
         """
         mean_ckwh = self._mean_week_ckwh
         weeks = week - (self._opened - 1) // 7

@@ -1,4 +1,4 @@
-"""The simulated service on a socket: requests in, responses and faults out."""
+"""The simulated service on a socket."""
 
 from __future__ import annotations
 
@@ -38,30 +38,37 @@ if TYPE_CHECKING:
     from .parks import Park
     from .world import World
 
+#: The hosts that only this machine can reach.
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _PREFIX: Final = "/dev/v3"
 _ADMIN_PREFIX: Final = "/_admin/"
 _DEFAULT_NOW: Final = "2026-11-01T00:00:00Z"
 _CACHE_BYTES: Final = 256 * 1024 * 1024
 _LOG_LIMIT: Final = 100_000
-# A burst of a thousand connections is a fair test of a client; aiohttp's 128 would lose some of it.
+# Enough for a burst of a thousand connections; aiohttp's 128 would refuse some of them.
 _BACKLOG: Final = 2048
 _SHUTDOWN_S: Final = 1.0
-# RFC 6749 section 5.1 demands them, and the documentation shows them.
+# Required by RFC 6749 section 5.1, and shown in the documentation.
 _TOKEN_HEADERS: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 class Simulator:
-    """Smappee's cloud in a box: ``async with Simulator(world) as sim`` and point a client at ``sim.base_url``.
+    """A simulated Smappee service: ``async with Simulator(world) as sim``, and a client of ``sim.base_url``.
 
-    Everything that happens in it follows from its arguments, the clock and the requests: two runs are alike. Access
-    tokens age with the event loop's time, sessions with the simulated ``clock``.
+    Its behaviour depends only on its arguments, the clock and the requests, so that two runs are alike. Access tokens
+    expire by the time of the event loop, sessions begin and end by the simulated ``clock``.
 
-    :param host: Loopback only, unless ``allow_remote`` says that the secrets in this process may be served to others.
+    :param world: the parks and their sessions.
+    :param assumptions: what the service does where it is not documented.
+    :param clock: the simulated instant; by default it stands still at 2026-11-01T00:00:00Z.
+    :param faults: the faults from the start; see :meth:`add_fault`.
+    :param account: the credentials that log in.
+    :param host: must be on this machine, unless ``allow_remote`` is set.
     :param port: 0 lets the system choose.
-    :param latency_s: How long every data route takes at least, in seconds.
-    :param log_limit: How many requests are remembered.
-    :param cache_bytes: Bound on the memory of encoded responses.
+    :param latency_s: the least duration of each data call, in seconds.
+    :param log_limit: how many requests :attr:`requests` holds at most.
+    :param cache_bytes: the most memory for encoded responses.
+    :param allow_remote: let other machines connect.
     """
 
     def __init__(
@@ -81,8 +88,8 @@ class Simulator:
     ) -> None:
         if host not in _LOOPBACK and not allow_remote:
             raise ValueError(
-                f"host {host!r} would let other machines in; use one of {', '.join(sorted(_LOOPBACK))}, "
-                "or pass allow_remote=True if that is meant"
+                f"host {host!r} would let other machines connect; use one of {', '.join(sorted(_LOOPBACK))}, "
+                "or pass allow_remote=True if this is intended"
             )
         self.world = world
         self.assumptions = assumptions or Assumptions()
@@ -92,12 +99,12 @@ class Simulator:
         self.ledger = Ledger(world, self.clock, self.assumptions)
         self.latency_s = latency_s
         self.open_connections = 0
-        """Requests for data that are being served right now."""
+        """How many data calls are being served now."""
         self.peak_concurrency = 0
-        """The most of them there have been at once since the start or the last :meth:`reset_log`."""
+        """The most data calls that were served at once since the start or the last :meth:`reset_log`."""
         self._faults = FaultPlan(faults, seed=world.seed)
         self._journal = Journal(log_limit)
-        self._answers = SessionResponses(world, self.assumptions, cache_bytes=cache_bytes)
+        self._responses = SessionResponses(world, self.assumptions, cache_bytes=cache_bytes)
         self._admin = AdminRoutes(
             ledger=self.ledger, clock=self.clock, oauth=self.oauth, faults=self._faults, journal=self._journal
         )
@@ -107,15 +114,15 @@ class Simulator:
         self._serving: set[asyncio.Task[object]] = set()
         self._loop_time: Callable[[], float] = float
 
-    # TokenLifetime
+    # Start and close
 
     async def start(self) -> None:
-        """Begin to serve; a simulator serves once."""
+        """Begin to serve. A simulator can be started once."""
         if self._runner is not None:
             raise RuntimeError("this simulator has been started before")
         loop = asyncio.get_running_loop()
         self._loop_time = loop.time
-        # Cancellation lets a stalled response end as soon as its client has gone.
+        # With cancellation a stalled response ends as soon as its client has disconnected.
         server = web.Server(self._handle, handler_cancellation=True, access_log=None, lingering_time=0.0)
         self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
         await self._runner.setup()
@@ -129,7 +136,7 @@ class Simulator:
         self.clock.start(loop.time)
 
     async def close(self) -> None:
-        """Stop serving at once: stalled responses are cancelled and connections closed. Closing twice is no error."""
+        """Stop serving at once: cancel stalled responses and close connections. Closing twice is no error."""
         self.clock.stop()
         for task in self._serving:
             task.cancel()
@@ -154,31 +161,31 @@ class Simulator:
 
     @property
     def base_url(self) -> str:
-        """What a client calls in place of ``https://app1pub.smappee.net/dev/v3``."""
+        """The base URL for clients, in place of ``https://app1pub.smappee.net/dev/v3``."""
         return self.origin + _PREFIX
 
-    # What can be seen and changed while it runs
+    # Inspection and control while it runs
 
     @property
     def requests(self) -> list[RequestLog]:
-        """The latest requests, oldest first, up to ``log_limit``; admin routes are not among them."""
+        """The latest requests, oldest first, at most ``log_limit``; without those to the admin routes."""
         return self._journal.entries()
 
     def hits(self, route: RouteName | None = None) -> int:
-        """How many requests arrived, of one route or of all."""
+        """How many requests have arrived, of one route or of all."""
         return self._journal.hits(route)
 
     def reset_log(self) -> None:
-        """Forget the requests and the peak of concurrency so far."""
+        """Clear the request log, the counts and the peak of concurrency."""
         self._journal.reset()
         self.peak_concurrency = self.open_connections
 
     def add_fault(self, fault: Fault) -> None:
-        """Let something go wrong from now on."""
+        """Add a fault; it strikes from now on."""
         self._faults.add(fault)
 
     def clear_faults(self) -> None:
-        """Let everything go right again."""
+        """Remove all faults."""
         self._faults.clear()
 
     # Serving
@@ -203,7 +210,7 @@ class Simulator:
                 await asyncio.sleep(self.latency_s)
             return await self._serve(request, route, log)
         except ConnectionError:
-            return hang_up(request)  # the client went first, which is its right and no error of ours
+            return hang_up(request)  # the client has disconnected, which is no error here
         finally:
             self._serving.discard(task)
             if is_data:
@@ -212,14 +219,14 @@ class Simulator:
     async def _serve(self, request: web.BaseRequest, route: Route, log: RequestLog) -> web.StreamResponse:
         refusal = _read_query(request.query, log) if route.name in SESSION_ROUTES else None
         if not self._faults.planned:
-            return respond(await self._answer(request, log, refusal, ()), log)
+            return respond(await self._respond(request, log, refusal, ()), log)
 
         struck = self._faults.strike(Hit(route.name, log.service_location_id, log.active, log.start_ms, log.end_ms))
         log.fault = "+".join(fault.kind for fault in struck) or None
         content = [fault for fault in struck if fault.alters_content]
         decisive = next((fault for fault in struck if not fault.alters_content), None)
         if decisive is None:
-            return respond(await self._answer(request, log, refusal, content), log)
+            return respond(await self._respond(request, log, refusal, content), log)
         if decisive.kind == "token_revoked":
             self.oauth.revoke_access_tokens()
         instead = replacement(decisive, request.path)
@@ -229,14 +236,14 @@ class Simulator:
             early = await deliver_early(request, decisive, log)
             if early is not None:
                 return early
-        response = await self._answer(request, log, refusal, content)
+        response = await self._respond(request, log, refusal, content)
         headers = {**response.headers, **(decisive.headers or {})}
         return await deliver(request, attrs.evolve(response, headers=headers), decisive, log)
 
-    async def _answer(
+    async def _respond(
         self, request: web.BaseRequest, log: RequestLog, refusal: BadQueryError | None, content: Sequence[Fault]
     ) -> Response:
-        """The response of a service where nothing goes wrong but, perhaps, the content."""
+        """The right response, apart from faults in its content."""
         match log.route:
             case "token":
                 return await self._token(request)
@@ -266,7 +273,7 @@ class Simulator:
         return await self._sessions(query, content)
 
     async def _token(self, request: web.BaseRequest) -> Response:
-        """Pages 8552463 *Get token* and 8552461 *Refresh token*: credentials in the form body, JSON back."""
+        """Pages 8552463 *Get token* and 8552461 *Refresh token*: credentials in a form body, a JSON response."""
         if request.method != "POST":
             return Response.message(405, "Method not allowed")
         form = {key: value for key, value in (await request.post()).items() if isinstance(value, str)}
@@ -274,7 +281,7 @@ class Simulator:
         return Response.json(granted.status, granted.body, _TOKEN_HEADERS)
 
     def _service_locations(self) -> Response:
-        """*Get Servicelocations*; its page is not public, the shape is that of four clients [C]."""
+        """*Get Servicelocations*. Its page is not public; the form is what four public clients read [C]."""
         locations = [
             {
                 "serviceLocationId": park.service_location_id,
@@ -309,12 +316,12 @@ class Simulator:
         """Pages 2803007489 and 2802286597: charging sessions of a park, or of one station of it."""
         now_ms = self.clock.now_ms
         if content:
-            records = await self._answers.records(query, now_ms, settling_ms=settling_ms(content))
+            records = await self._responses.records(query, now_ms, settling_ms=settling_ms(content))
             for fault in content:
                 records = alter_records(records, fault)
             body, count = encode_altered(records, content), len(records)
         else:
-            body, count = self._answers.ready(query, now_ms) or await self._answers.body(query, now_ms)
+            body, count = self._responses.ready(query, now_ms) or await self._responses.body(query, now_ms)
             if not count and self.assumptions.empty_response != "array":
                 return Response(204 if self.assumptions.empty_response == "no_content" else 200, b"")
         return Response(200, body, sessions=count)
@@ -327,7 +334,7 @@ class Simulator:
 
 
 def _read_query(query: Mapping[str, str], log: RequestLog) -> BadQueryError | None:
-    """Note what is asked for; what the service would say against it is returned, for it is said only later."""
+    """Log the parameters; returns the refusal of a bad query, which is sent only after other checks."""
     try:
         log.start_ms, log.end_ms = parse_range(query)
         log.active = parse_active(query)

@@ -1,4 +1,4 @@
-"""A charging session as it really happened, and what can be known of it at a moment."""
+"""A charging session as it happened, and what is known about it at a moment."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 State = Literal["completed", "active", "all"]
 
-# How long the phases at either end of a session last. "Moves almost immediately to STARTED or CHARGING" is all the
-# documentation says of INITIAL; the lengths are ours.
+# Durations of the phases at both ends of a session. The documentation only says of INITIAL that it "moves almost
+# immediately to STARTED or CHARGING"; the durations are invented.
 _INITIAL_MS: Final = 3_000
 _STARTED_MS: Final = 45_000
 _STOPPING_MS: Final = 5_000
-# A session that nobody ends charges for this long and then only occupies its connector.
+# A session without an end charges for this long, and then only occupies its connector.
 _UNENDED_CHARGING_MS: Final = 8 * 3_600_000
 
 
@@ -26,8 +26,8 @@ _UNENDED_CHARGING_MS: Final = 8 * 3_600_000
 class SimulatedSession:
     """One charging session from plugging in to unplugging; times in epoch milliseconds, energy in 0.01 kWh.
 
-    Meter readings are whole hundredths of a kilowatt-hour, as the service shows two decimals: sums and differences
-    stay exact. ``end_ms`` of ``None`` is a session that never ends.
+    Meter readings are whole hundredths of a kilowatt-hour, because the service shows two decimals: so sums and
+    differences are exact. A session whose ``end_ms`` is ``None`` never ends.
     """
 
     id: int
@@ -51,7 +51,7 @@ class SimulatedSession:
     max_amperes: tuple[int, ...] = (16, 16, 16)
     pauses: bool = False
     extra: Mapping[str, object] | None = None
-    """Further keys of the wire record, or other values for known ones, verbatim; for edge tests."""
+    """Keys and values that are added to the wire record as they are, also in place of known keys; for tests."""
 
     @classmethod
     def between(
@@ -65,7 +65,7 @@ class SimulatedSession:
         serial_number: int = 6_100_000_001,
         connector: int = 1,
     ) -> SimulatedSession:
-        """A session written the way people write it: ISO instants with an offset, energy in kWh."""
+        """A session from ISO 8601 instants with an offset, and energy in kWh."""
         return cls(
             id=session_id,
             start_ms=epoch_ms(start),
@@ -106,7 +106,7 @@ class SimulatedSession:
         return state == "all" or self.open_at(at_ms) == (state == "active")
 
     def status_at(self, at_ms: int) -> str:
-        """The service's word for the session at a moment [D: Get charging sessions at a charging park]."""
+        """The status that the service gives a session at a moment [D: page 2803007489]."""
         if not self.open_at(at_ms):
             return "STOPPED"
         age_ms = at_ms - self.start_ms
@@ -121,7 +121,7 @@ class SimulatedSession:
             return "SUSPENDED"
         if self.pauses and charging_ms // 3 < age_ms < charging_ms // 2:
             return "SUSPENDED"
-        # A full car no longer wants energy: on Smappee's side the session is merely started again.
+        # A full car takes no more energy; for Smappee the session is then STARTED.
         return "CHARGING" if age_ms < charging_ms else "STARTED"
 
     def energy_ckwh_at(self, at_ms: int) -> int:
@@ -132,7 +132,7 @@ class SimulatedSession:
 
     @property
     def _charging_ms(self) -> int:
-        """How long the car draws energy: most of the time it is connected."""
+        """For how long the car takes energy: four fifths of the time for which it is connected."""
         if self.end_ms is None:
             return _UNENDED_CHARGING_MS
         return max(1, (self.end_ms - self.start_ms) * 4 // 5)

@@ -1,4 +1,4 @@
-"""The service's JSON: how a session, and whatever else is answered, is written on the wire."""
+"""The service's JSON: how a session, and every other response, is written on the wire."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .sessions import SimulatedSession
 
 Record: TypeAlias = dict[str, object]
-"""One JSON object of the wire, keys as the service writes them."""
+"""One JSON object of the wire, with the service's own keys."""
 
 JSON_TYPE: Final = "application/json;charset=UTF-8"
 
@@ -23,10 +23,10 @@ encode: Final[Callable[[object], bytes]] = _encoder.encode
 
 
 def record(session: SimulatedSession, at_ms: int, assumptions: Assumptions) -> Record:
-    """What the service says of a session at a moment.
+    """The record that the service sends for a session at a moment.
 
-    Documented keys: page 2803007489, *Get charging sessions at a charging park*. Others: seen in public clients.
-    While a session is open ``to`` and ``stopReading`` are absent, and ``energy`` is what has been charged so far.
+    Some keys are documented on page 2803007489, *Get charging sessions at a charging park*; the others were seen in
+    public clients. While a session is open, ``to`` and ``stopReading`` are absent and ``energy`` is the energy so far.
     """
     is_open = session.open_at(at_ms)
     serial_number: int | str = session.serial_number

@@ -1,4 +1,4 @@
-"""The parks an account can see and every session that ever happens in them, computed from a seed."""
+"""The parks that an account can see, and all sessions in them, computed from a seed."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _DEMO_ZONES: Final = (
 )
 _DEMO_PROFILES: Final = (OFFICE, HOME, HUB, OFFICE, HOME)
 _DEMO_FIRST_ID: Final = 10_001
-# Sized for 48 weeks of average use, a year has 8 % more than it must: several times the spread of a single
-# connector's year, and of many connectors' much more.
+# With connectors for 48 average weeks, a year of 52 weeks has 8 % more sessions than it needs. That is several times
+# the random spread of the year of one connector.
 _DEMO_WEEKS_IN_A_YEAR: Final = 48
 
 
@@ -65,9 +65,9 @@ class World:
                 schedule = ComputedSchedule(park, park.profile, seed=seed, first_connector=connectors)
                 serial_numbers = schedule.serial_numbers()
                 self._schedules[park.service_location_id] = schedule
-                connectors += park.connectors + park.connectors % 2  # the next park begins on a new station
+                connectors += park.connectors + park.connectors % 2  # the next park begins with a new station
             for serial_number in serial_numbers:
-                # A station stands in one place; of two parks of fixed sessions that name it, the first has it.
+                # A station is in one park. If two parks with fixed sessions name the same station, it is in the first.
                 self.stations.setdefault(serial_number, Station(serial_number, park.service_location_id))
         if connectors > CONNECTORS_IN_A_WORLD:
             raise ValueError(f"{connectors} connectors are too many; a world has at most {CONNECTORS_IN_A_WORLD}")
@@ -81,7 +81,7 @@ class World:
     def demo(cls, *, seed: int = 1, parks: int = 24, sessions_per_year: int = 200_000) -> World:
         """A mixture of homes, offices and hubs in several time zones.
 
-        Every calendar year after the opening has at least ``sessions_per_year`` sessions, all parks together.
+        Each calendar year after the opening has at least ``sessions_per_year`` sessions, all parks together.
         """
         if parks < 1:
             raise ValueError(f"a world needs at least one park, not {parks}")
@@ -93,7 +93,10 @@ class World:
         )
 
     def schedule(self, service_location_id: int) -> Schedule:
-        """The sessions of one park, chunk by chunk; a ``LookupError`` if there is no such park."""
+        """The sessions of one park, in blocks.
+
+        :raises LookupError: there is no such park.
+        """
         return self._schedules[service_location_id]
 
     def sessions(self, service_location_id: int, start_ms: int, end_ms: int) -> Iterator[SimulatedSession]:

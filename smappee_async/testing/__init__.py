@@ -1,4 +1,4 @@
-"""For users' tests: a virtual clock, and pytest fixtures on the simulator (see :mod:`smappee_async.testing.plugin`)."""
+"""For the tests of users: a virtual clock, and pytest fixtures (see :mod:`smappee_async.testing.plugin`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["VirtualTimeLoop"]
 
 
 def __getattr__(name: str) -> object:
-    # Loaded when it is first asked for: the plugin next door, which every run of pytest loads, brings this package in.
+    # Loaded when it is first used, because pytest imports this package in every run, for the plugin in it.
     if name != "VirtualTimeLoop":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from smappee_async.testing.clock import VirtualTimeLoop  # noqa: PLC0415

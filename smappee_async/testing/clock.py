@@ -8,18 +8,18 @@ import selectors
 import time
 from typing import Final
 
-#: Data between two ends in one process is there at once; this much real time is given to the odd straggler.
+#: Data between two ends in one process arrives almost at once; this much real time is allowed for it.
 _GRACE_S: Final = 0.001
-#: A timer is due when it lies less than this ahead: asyncio's own reckoning.
+#: For asyncio, a timer is due if it is less than this ahead.
 _RESOLUTION_S: Final = time.get_clock_info("monotonic").resolution
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An asyncio event loop whose clock stands still while anything can run, and jumps when all are waiting.
+    """An asyncio event loop whose clock stands still while a task can run, and jumps when all tasks wait.
 
-    ``asyncio.sleep(3600)`` returns at once, one hour later by :meth:`time`, and the order of things is that of real
-    time. Sockets work where both ends live in this loop, as with a :class:`~smappee_async.simulator.Simulator` in the
-    same test; work in threads and other processes is not waited for::
+    ``asyncio.sleep(3600)`` returns at once, one hour later by :meth:`time`; the order of events is that of real time.
+    Sockets work if both ends are in this loop, as with a :class:`~smappee_async.simulator.Simulator` in the same test.
+    The clock does not wait for threads and other processes::
 
         with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
             runner.run(main())
@@ -36,15 +36,15 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._now_s
 
     def jump(self, seconds: float) -> None:
-        """Move the clock on."""
+        """Move the clock forward."""
         self._now_s += seconds
         if self._now_s + _RESOLUTION_S == self._now_s:
-            # So late, after some 100 days, that a nanosecond is lost in rounding and a timer would never be due.
+            # After some 100 days a nanosecond is lost in rounding, and a timer would never be due.
             self._now_s = math.nextafter(self._now_s, math.inf)
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Where a real selector would sleep until the next timer, move the clock there."""
+    """Moves the clock to the next timer where a real selector would sleep until then."""
 
     def __init__(self, loop: VirtualTimeLoop) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""Pytest fixtures on the simulator. Loaded by pytest in every run of an environment, so nothing is imported up here.
+"""Pytest fixtures on the simulator. Pytest loads this module in every run, so it imports nothing else at the top.
 
-The fixtures are plain ones, so they work with any asyncio plugin. The simulator runs in a thread of its own::
+The fixtures are synchronous, so they work with any asyncio plugin. The simulator runs in a thread of its own::
 
     async def test_report(smappee_client, smappee_simulator):
         async with smappee_client as smappee:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def smappee_world() -> World:
-    """The parks that the simulator serves: a home charger 1001, an office 1002, a hub 1003. Override it at will."""
+    """The parks of the simulator: a home charger 1001, an office 1002, a hub 1003. Override it to serve others."""
     from smappee_async.simulator import Park, World  # noqa: PLC0415 - loaded only by tests that use it
 
     return World.of([Park.home(1001), Park.office(1002), Park.hub(1003, sessions_per_day=200)], seed=1)
@@ -31,7 +31,7 @@ def smappee_world() -> World:
 
 @pytest.fixture
 def smappee_assumptions() -> Assumptions:
-    """How the simulator decides what Smappee has not documented. Override it to try the other branch."""
+    """What the simulator does where Smappee has documented nothing. Override it to test another behaviour."""
     from smappee_async.simulator import Assumptions  # noqa: PLC0415
 
     return Assumptions()
@@ -39,7 +39,7 @@ def smappee_assumptions() -> Assumptions:
 
 @pytest.fixture
 def smappee_simulator(smappee_world: World, smappee_assumptions: Assumptions) -> Iterator[Simulator]:
-    """A running simulator: add faults to it, move its clock, and ask its ledger for the truth."""
+    """A running simulator: add faults, move its clock, read the truth from its ledger."""
     from smappee_async.simulator import Simulator  # noqa: PLC0415
     from smappee_async.testing.thread import in_thread  # noqa: PLC0415
 
@@ -49,7 +49,7 @@ def smappee_simulator(smappee_world: World, smappee_assumptions: Assumptions) ->
 
 @pytest.fixture
 def smappee_credentials(smappee_simulator: Simulator) -> Credentials:
-    """What logs in to the simulator."""
+    """The credentials of the simulator."""
     from smappee_async import Credentials  # noqa: PLC0415
 
     account = smappee_simulator.account
@@ -58,7 +58,7 @@ def smappee_credentials(smappee_simulator: Simulator) -> Credentials:
 
 @pytest.fixture
 def smappee_client(smappee_simulator: Simulator, smappee_credentials: Credentials) -> SmappeeClient:
-    """A client of the simulator, to be opened with ``async with``."""
+    """A client of the simulator; open it with ``async with``."""
     from smappee_async import SmappeeClient  # noqa: PLC0415
 
     return SmappeeClient(smappee_credentials, base_url=smappee_simulator.base_url)

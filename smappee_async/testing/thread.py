@@ -1,4 +1,4 @@
-"""Runs a simulator in a thread, for tests and programs whose own loop should not serve it."""
+"""Runs a simulator in a thread, for tests and programs that should not serve it in their own event loop."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from smappee_async.simulator import Simulator
 
 @contextmanager
 def in_thread(make: Callable[[], Simulator]) -> Iterator[Simulator]:
-    """A simulator that runs in a loop and a thread of its own until the block ends.
+    """A simulator that runs in a thread and an event loop of its own while the block lasts.
 
-    What ``make`` or starting raises comes out here, and the thread has ended then.
+    An exception from ``make``, or from the start, is raised here after the thread has ended.
 
-    :param make: builds it, in that thread.
+    :param make: makes the simulator; called in that thread.
     """
     started: Future[tuple[Simulator, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
@@ -42,7 +42,7 @@ def in_thread(make: Callable[[], Simulator]) -> Iterator[Simulator]:
         simulator, _, _ = started.result()
         yield simulator
     finally:
-        # If the wait was interrupted it is called off, or has come to its end in the meantime.
+        # If the wait was interrupted, the start is cancelled or has ended in the meantime.
         if not started.cancel() and started.exception() is None:
             _, loop, over = started.result()
             loop.call_soon_threadsafe(over.set)

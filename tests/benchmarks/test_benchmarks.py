@@ -1,11 +1,13 @@
-"""The benchmarks run, say what became worse, and draw what they found."""
+"""The speed benchmarks run, name the counts that became worse, and draw their chart."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ pytest.importorskip("dlt", reason="needs the bench extra")
 pytest.importorskip("mashumaro", reason="needs the bench extra")
 
 ROOT = Path(__file__).parents[2]
+RESULTS = json.loads((ROOT / "benchmarks/speed/results.json").read_bytes())["parts"]
 PARTS = ("structuring", "stream", "latency", "host", "endpoint", "memory", "imports", "planner", "fanout")
 
 
@@ -23,19 +26,31 @@ def benchmarks(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_every_part_runs_in_tiny_sizes(part: str, tmp_path: Path) -> None:
-    done = benchmarks("benchmarks", part, "--quick", "--json", tmp_path / "found.json")
+    done = benchmarks("benchmarks.speed", part, "--quick", "--json", tmp_path / "found.json")
 
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "found.json").read_bytes())
     assert found["parts"][part]["rows"]
     for row in found["parts"][part]["rows"]:
         assert row["name"] in done.stdout
+    assert {shape(row) for row in found["parts"][part]["rows"]} == {shape(row) for row in RESULTS[part]["rows"]}
+
+
+def shape(row: dict[str, Any]) -> str:
+    """The name of a row without the numbers in it, which depend on the sizes."""
+    return re.sub(r"[\d.,]*\d", "#", row["name"])
+
+
+def test_the_short_command_runs_the_speed_benchmarks() -> None:
+    done = benchmarks("benchmarks", "--help")
+
+    assert done.stdout.startswith("usage: python -m benchmarks.speed")
 
 
 @pytest.fixture
 def counted(tmp_path: Path) -> Path:
     found = tmp_path / "found.json"
-    done = benchmarks("benchmarks", "planner", "--counts", "--json", found)
+    done = benchmarks("benchmarks.speed", "planner", "--counts", "--json", found)
     assert done.returncode == 0, done.stderr
     return found
 
@@ -50,13 +65,15 @@ def baseline(counted: Path, factor: float) -> Path:
 
 
 def test_counts_as_before_pass(counted: Path) -> None:
-    done = benchmarks("benchmarks", "planner", "--counts", "--json", counted, "--check", baseline(counted, 1))
+    done = benchmarks("benchmarks.speed", "planner", "--counts", "--json", counted, "--check", baseline(counted, 1))
 
     assert done.returncode == 0, done.stdout
 
 
 def test_counts_that_grew_by_a_fifth_fail_and_are_named(counted: Path) -> None:
-    done = benchmarks("benchmarks", "planner", "--counts", "--json", counted, "--check", baseline(counted, 1 / 1.2))
+    done = benchmarks(
+        "benchmarks.speed", "planner", "--counts", "--json", counted, "--check", baseline(counted, 1 / 1.2)
+    )
 
     assert done.returncode == 1
     assert "planner: requests, mixture, even" in done.stdout
@@ -65,7 +82,12 @@ def test_counts_that_grew_by_a_fifth_fail_and_are_named(counted: Path) -> None:
 
 def test_counts_hold_against_the_committed_baseline(tmp_path: Path) -> None:
     done = benchmarks(
-        "benchmarks", "--counts", "--json", tmp_path / "found.json", "--check", ROOT / "benchmarks/baseline.json"
+        "benchmarks.speed",
+        "--counts",
+        "--json",
+        tmp_path / "found.json",
+        "--check",
+        ROOT / "benchmarks/speed/baseline.json",
     )
 
     assert done.returncode == 0, done.stdout
@@ -74,7 +96,7 @@ def test_counts_hold_against_the_committed_baseline(tmp_path: Path) -> None:
 def test_the_chart_is_drawn_from_the_committed_results(tmp_path: Path) -> None:
     drawn = tmp_path / "results.svg"
 
-    done = benchmarks("benchmarks.chart", ROOT / "benchmarks/results.json", drawn)
+    done = benchmarks("benchmarks.speed.chart", ROOT / "benchmarks/speed/results.json", drawn)
 
     assert done.returncode == 0, done.stderr
-    assert drawn.read_bytes() == (ROOT / "benchmarks/results.svg").read_bytes()
+    assert drawn.read_bytes() == (ROOT / "benchmarks/speed/results.svg").read_bytes()

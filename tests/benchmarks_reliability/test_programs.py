@@ -1,4 +1,4 @@
-"""The programs of the reliability figures, at the smallest size at which they still show something."""
+"""The reliability programs, at the smallest size at which they still show something."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import loss_account, soak
-from benchmarks.reliability_account import Fetch, Row, Scene, faults_of
-from benchmarks.reliability_faults import RECIPES
-from benchmarks.reliability_service import FaultJson, Setup, serving
+from benchmarks.reliability import loss_account, samples
+from benchmarks.reliability.faults import RECIPES
+from benchmarks.reliability.fetch import Fetch, Row, Scene, faults_of
+from benchmarks.reliability.service import FaultJson, Setup, serving
 from smappee_async.simulator.faults import FAULT_KINDS
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ def program(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def rows() -> dict[str, Row]:
-    """Fetches under faults, some of them with expectations that do not hold, so that the account must see it."""
+    """Fetches under faults; in some of them something is wrong that the comparison must find."""
     several = ("empty_200", "gzip_bomb", "duplicate_records", "unknown_status")
     cases: dict[str, tuple[tuple[str, ...], list[FaultJson]]] = {
         "several": (several, faults_of(several, 0.15)),
@@ -58,26 +58,26 @@ def test_every_kind_is_a_row_alone_and_with_every_other() -> None:
     assert sum(1 for kinds in names if len(kinds) == 2) == len(RECIPES) * (len(RECIPES) - 1) / 2
 
 
-def test_the_account_is_clean_under_faults(rows: dict[str, Row]) -> None:
-    """R1: faults that pass, that cut ranges, and that alter records."""
+def test_a_fetch_is_clean_under_faults(rows: dict[str, Row]) -> None:
+    """R1: faults that pass, that split chunks, and that alter records."""
     row = rows["several"]
     assert row.is_clean
     assert row.struck > 0
     assert row.attempts == row.hits > row.calls
 
 
-def test_ranges_that_were_given_up_are_named_and_come_later(rows: dict[str, Row]) -> None:
+def test_chunks_that_were_given_up_are_named_and_come_later(rows: dict[str, Row]) -> None:
     row = rows["given up"]
     assert row.is_clean
     assert row.failed == 2
 
 
-def test_the_account_sees_what_is_not_as_it_happened(rows: dict[str, Row]) -> None:
+def test_a_session_that_is_not_as_it_happened_is_found(rows: dict[str, Row]) -> None:
     assert rows["altered"].stale > 0
     assert not rows["altered"].is_clean
 
 
-def test_the_account_sees_what_is_missing(rows: dict[str, Row]) -> None:
+def test_a_session_that_is_missing_is_found(rows: dict[str, Row]) -> None:
     assert rows["missing"].lost > 0
     assert not rows["missing"].is_clean
 
@@ -88,7 +88,7 @@ def test_a_small_race_for_the_token(store: str, tmp_path: Path) -> None:
     if store == "redis" and shutil.which("redis-server") is None:
         pytest.skip("there is no redis-server; on Debian: apt-get install redis-server")
     sizes = ("--processes", "2", "--rotations", "5", "--kills", "2")
-    done = program("benchmarks.token_race", "--store", store, *sizes, "--json", tmp_path / "race.json")
+    done = program("benchmarks.reliability.token_race", "--store", store, *sizes, "--json", tmp_path / "race.json")
     assert done.returncode == 0, done.stderr
     assert "all of it met" in done.stdout
     found = json.loads((tmp_path / "race.json").read_bytes())
@@ -98,18 +98,20 @@ def test_a_small_race_for_the_token(store: str, tmp_path: Path) -> None:
 
 def test_a_short_soak(tmp_path: Path) -> None:
     """R31, for two seconds."""
-    done = program("benchmarks.soak", "--minutes", "0.03", "--share", "0.5", "--json", tmp_path / "soak.json")
+    done = program(
+        "benchmarks.reliability.soak", "--minutes", "0.03", "--share", "0.5", "--json", tmp_path / "soak.json"
+    )
     assert done.returncode == 0, done.stderr
     assert "all of it met" in done.stdout
     assert json.loads((tmp_path / "soak.json").read_bytes())["samples"][-1]["sessions"] > 0
 
 
 def test_growth_is_seen() -> None:
-    samples = [
-        soak.Sample(number * 60.0, 50 + number * 0.1, 1 + number // 10, 10, 1, 0, 0, 0, 0, 0, 0, 0)
+    taken = [
+        samples.Sample(number * 60.0, 50 + number * 0.1, 1 + number // 10, 10, 1, 0, 0, 0, 0, 0, 0, 0)
         for number in range(60)
     ]
-    assert soak.slope_mib_per_h(samples) == pytest.approx(6.0)
-    found = soak.verdicts(samples, soak.Done())
+    assert samples.slope_mib_per_h(taken) == pytest.approx(6.0)
+    found = samples.verdicts(taken, samples.Done())
     assert any(verdict.startswith("tasks grew") for verdict in found)
     assert any("resident memory grows" in verdict for verdict in found)

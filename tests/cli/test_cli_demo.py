@@ -14,9 +14,10 @@ from smappee_async import ChargingSession, Limits, SessionStatus
 from smappee_async.cli.demo.child import SimulatorProcess
 from smappee_async.cli.demo.obstacles import obstacles
 from smappee_async.cli.demo.show import Demo, show_demo
-from smappee_async.cli.demo.verdict import Arrivals, Verdict, judge, wire_record
+from smappee_async.cli.demo.verdict import Arrivals, Verdict, judge
 from smappee_async.cli.exits import Failure
 from smappee_async.simulator import Ledger
+from smappee_async.simulator.wire_fields import wire_record
 
 from .harness import Run, Start
 

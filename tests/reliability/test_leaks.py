@@ -125,7 +125,7 @@ def test_five_hundred_clients_opened_and_closed_do_not_add_up() -> None:
 
 @pytest.mark.anyio
 async def test_load_with_faults_holds_tasks_and_descriptors_constant(sim: Simulator, connect: Connect) -> None:
-    """R31, in small: the figures of hours come from ``python -m benchmarks.soak``."""
+    """R31, in small: the figures of hours come from ``python -m benchmarks.reliability.soak``."""
     sim.add_fault(Fault("status", status=502, route="info", probability=0.1))
     sim.add_fault(Fault("close_before_headers", route="info", probability=0.05))
     client = await connect(limits=Limits(concurrency=4))

@@ -23,7 +23,7 @@ def anyio_backend() -> object:
 
 @pytest.fixture(scope="session", autouse=True)
 def _uvloop_is_warm() -> None:
-    """What uvloop opens once in a process, and keeps, is no leak of the first test that uses it."""
+    """Let uvloop open what it keeps for the whole process, so that no test takes it for a leak."""
     if find_spec("uvloop") is not None:
         import uvloop  # noqa: PLC0415 - an extra that need not be there
 

@@ -1,4 +1,4 @@
-"""The simulator as a program: its life, its log, its admin routes, and what it depends on."""
+"""The simulator as a program: start and close, request log, admin routes, and what it imports."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
 PACKAGE = Path(smappee_async.simulator.__file__).parent
 
 
-# TokenLifetime
+# Start and close
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.com", ""])
@@ -146,7 +146,7 @@ async def test_a_client_that_leaves_in_the_middle_of_a_response_is_no_error(
 # The log
 
 
-async def test_a_request_is_logged_with_what_it_asked_and_what_it_got(serve: Serve) -> None:
+async def test_a_request_is_logged_with_its_query_and_its_response(serve: Serve) -> None:
     caller = await serve(few(3))
     reply = await caller.ask(f"active=false&range={NOON_MS},{NOW_MS}")
     [log] = caller.sim.requests
@@ -193,10 +193,10 @@ async def test_simultaneous_requests_are_counted(serve: Serve) -> None:
     assert caller.sim.open_connections == 0
 
 
-# Answers that are kept
+# Cached responses
 
 
-async def test_a_response_is_kept_for_its_query_and_its_moment() -> None:
+async def test_a_response_is_cached_for_its_query_and_its_moment() -> None:
     responses = SessionResponses(World.of([few()]), Assumptions(), cache_bytes=1 << 20)
     query = SessionQuery(PARK, None, 0, None, False)
     assert responses.ready(query, NOW_MS) is None
@@ -222,20 +222,20 @@ def test_what_would_fill_a_quarter_of_the_room_is_not_kept() -> None:
     assert cache.get("large") is None
 
 
-async def test_a_kept_response_is_the_same_bytes_again(serve: Serve) -> None:
+async def test_a_cached_response_is_the_same_bytes_again(serve: Serve) -> None:
     caller = await serve(Park.hub(PARK))
     query = f"range={NOW_MS - 40 * DAY_MS},{NOW_MS}"
     assert (await caller.ask(query)).body == (await caller.ask(query)).body
 
 
-async def test_a_simulator_without_room_for_responses_serves_the_same(serve: Serve) -> None:
+async def test_a_simulator_without_a_cache_serves_the_same(serve: Serve) -> None:
     query = f"range={NOW_MS - 40 * DAY_MS + 1},{NOW_MS}"
     bodies = [(await (await serve(Park.hub(PARK), cache_bytes=size)).ask(query)).body for size in (0, 1 << 20, 1 << 28)]
     assert bodies[0] == bodies[1] == bodies[2]
 
 
 @pytest.mark.parametrize(("park", "days"), [(Park.hub(PARK, sessions_per_day=3000), 4), (Park.office(PARK), 400)])
-async def test_a_large_cold_response_leaves_the_loop_to_others(serve: Serve, park: Park, days: int) -> None:
+async def test_a_large_response_that_is_not_cached_yields_to_other_tasks(serve: Serve, park: Park, days: int) -> None:
     caller = await serve(park)
     response = asyncio.ensure_future(caller.ask(f"range={NOW_MS - days * DAY_MS},{NOW_MS}"))
     turns = 0

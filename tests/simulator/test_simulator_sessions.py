@@ -257,7 +257,7 @@ async def test_a_running_clock_moves_with_the_loop(serve: Serve) -> None:
     assert caller.sim.clock.now_ms > before_ms >= NOW_MS
 
 
-# Order, caps, empty responses
+# Order, session limits, empty responses
 
 
 async def test_responses_come_in_the_assumed_order(serve: Serve) -> None:

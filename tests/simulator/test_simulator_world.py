@@ -1,4 +1,4 @@
-"""The simulated world: computed, consistent, and the same whichever way it is looked at."""
+"""The simulated world: computed, consistent, and the same whatever range is read."""
 
 from __future__ import annotations
 

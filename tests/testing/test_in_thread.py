@@ -35,7 +35,7 @@ def ask(sim: Simulator) -> int:
             return error.code
 
 
-def test_it_responses_a_caller_that_has_no_loop() -> None:
+def test_it_serves_a_caller_that_has_no_loop() -> None:
     with in_thread(simulator) as sim:
         assert ask(sim) == HTTPStatus.UNAUTHORIZED
 
@@ -47,7 +47,7 @@ def running() -> Iterator[Simulator]:
 
 
 @pytest.mark.anyio
-async def test_it_responses_a_client_in_another_loop(running: Simulator) -> None:
+async def test_it_serves_a_client_in_another_loop(running: Simulator) -> None:
     march = TimeRange.month(2026, 3, tz="UTC")
     account = running.account
     credentials = Credentials(account.client_id, account.client_secret, account.username, account.password)

@@ -1,58 +1,25 @@
-"""What arrived, held against the ledger: not the counts alone, but every field of every record. Pure."""
+"""Compares what arrived with the ledger: every field of every record, and not only the counts. No I/O."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Final
 from zoneinfo import ZoneInfo
 
 import attrs
 
 from smappee_async.models import ChargingSession
 from smappee_async.simulator.ledger import RecordDigest
-
-#: Keys of the wire, written out here once more: taken from the client's own tables they could not find it wrong.
-_WIRE: Final[Mapping[str, str]] = {
-    "id": "id",
-    "connector": "connector",
-    "authenticationType": "authentication_type",
-    "rfid": "rfid",
-    "csmsTransactionId": "csms_transaction_id",
-    "userId": "user_id",
-    "from": "from_ms",
-    "to": "to_ms",
-    "status": "status",
-    "range": "range",
-    "duration": "duration",
-    "priority": "priority",
-    "suspendedByUser": "suspended_by_user",
-    "externalControl": "external_control",
-    "smartMode": "smart_mode",
-    "minimumExcessPercentage": "minimum_excess_percentage",
-    "maxAmperes": "max_amperes",
-    "startReading": "start_reading",
-    "stopReading": "stop_reading",
-    "energy": "energy",
-}
-
-
-def wire_record(session: ChargingSession) -> dict[str, object]:
-    """The record as it must have been on the wire, for the client to have made this of it."""
-    record: dict[str, object] = {
-        key: value for key, name in _WIRE.items() if (value := getattr(session, name)) is not None
-    }
-    record["serialNumber"] = int(session.serial_number)
-    return record | dict(session.extra)
+from smappee_async.simulator.wire_fields import wire_record
 
 
 @attrs.define
 class Arrivals:
     """What arrived of one park.
 
-    :param zone: the park's own, in which its days begin.
+    :param zone: the time zone of the park, which decides when its days begin.
     """
 
     name: str
@@ -64,7 +31,7 @@ class Arrivals:
     digest: RecordDigest = attrs.field(factory=RecordDigest)
 
     def add(self, sessions: Iterable[ChargingSession]) -> None:
-        """Some sessions more."""
+        """Add some sessions."""
         for session in sessions:
             self.count += 1
             self.ids.add(session.id)
@@ -74,12 +41,12 @@ class Arrivals:
 
     @property
     def mean_kwh(self) -> Decimal | None:
-        """Energy of a session; ``None`` where there is none."""
+        """Mean energy of a session, kWh; ``None`` if there is no session."""
         return self.energy_kwh / self.count if self.count else None
 
     @property
     def busiest_day(self) -> date | None:
-        """The day on which most sessions started; the first of several."""
+        """The day on which most sessions started; of several such days the first."""
         return min(self.days, key=lambda day: (-self.days[day], day), default=None)
 
 
@@ -93,11 +60,11 @@ class Verdict:
     lost: int = 0
     """In the ledger, but did not arrive."""
     doubled: int = 0
-    """Handed over again."""
+    """Arrived more than once."""
     strange: int = 0
     """Arrived, but are not in the ledger."""
     altered_parks: int = 0
-    """Parks whose sessions are the right ones, but not in every field."""
+    """Parks of which the right sessions arrived, but with other values in some fields."""
 
     @property
     def is_exact(self) -> bool:
@@ -114,11 +81,11 @@ class Verdict:
 
 
 def judge(arrivals: Arrivals, held: int, digest: str, true_ids: Callable[[], Iterable[int]]) -> Verdict:
-    """Hold one park against the ledger.
+    """Compare one park with the ledger.
 
     :param held: how many sessions the ledger has.
     :param digest: the ledger's digest of their records.
-    :param true_ids: gives their ids; asked only where something differs, for it is much.
+    :param true_ids: returns their ids; called only if something differs, because it is a long list.
     """
     if (arrivals.count, arrivals.digest.text) == (held, digest):
         return Verdict(held, arrivals.count)

@@ -1,0 +1,147 @@
+"""How many requests the planner needs: for a mixture of parks, and for more and more parks and sessions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+import attrs
+
+from benchmarks.speed.chunks import first_days
+from benchmarks.speed.count import bytecodes, peak_traced
+from benchmarks.speed.demand import Demand, Even, Lively, draw
+from benchmarks.speed.process import forget_peak, in_fresh_process, peak_bytes, resident_bytes
+from benchmarks.speed.result import Goal, Row
+from benchmarks.speed.scale import Scale
+from benchmarks.speed.simulation import adaptive, fixed, least_requests, longest_step
+from smappee_async.defaults import TARGET_SESSIONS
+from smappee_async.query.plan import Plan
+from smappee_async.query.target import Target
+
+_DAYS: Final = 5 * 365 + 1
+_FIVE_YEARS: Final = first_days(_DAYS)
+_MONTH: Final = timedelta(days=365.25 / 12)
+_WEEK: Final = timedelta(weeks=1)
+_MIB: Final = 2**20
+
+
+@attrs.frozen
+class _Site:
+    """Parks of one sort.
+
+    :param per_day: the sessions of each on an average day.
+    """
+
+    name: str
+    per_day: int
+    parks: range
+
+
+_HOME: Final = _Site("home", 1, range(90))
+_OFFICE: Final = _Site("office", 30, range(90, 99))
+_HUB: Final = _Site("hub", 5_000, range(99, 100))
+_MIXTURE: Final = (_HOME, _OFFICE, _HUB)
+
+
+def run(scale: Scale) -> list[Row]:
+    """The rows of the table."""
+    rows = [*_mixture_rows("even", _even()), *_mixture_rows("by chance", _by_chance())]
+    for parks in (10, 100, 1_000, 10_000, 100_000)[: scale.of(5, quick=2)]:
+        rows += in_fresh_process(_growth_rows, parks)
+    return rows
+
+
+def counts() -> dict[str, float]:
+    """The requests of the planner, and their cost in bytecode instructions and in memory."""
+    even, by_chance = _even(), _by_chance()
+    homes = {park: even[park] for park in _HOME.parks}
+    plan_homes = partial(adaptive, homes, _FIVE_YEARS, TARGET_SESSIONS)
+    return {
+        "requests, mixture, even": adaptive(even, _FIVE_YEARS, TARGET_SESSIONS).requests,
+        "requests, mixture, by chance": adaptive(by_chance, _FIVE_YEARS, TARGET_SESSIONS).requests,
+        "bytecodes a request, homes": bytecodes(plan_homes) / plan_homes().requests,
+        "bytes a park, at the peak": peak_traced(partial(_plan, 1_000)) / 1_000,
+    }
+
+
+# --- the mixture ------------------------------------------------------------------------------------------------------
+
+
+def _even() -> dict[int, Demand]:
+    return {park: Even(site.per_day, phase=park / 100) for site in _MIXTURE for park in site.parks}
+
+
+def _by_chance() -> dict[int, Demand]:
+    demands: dict[int, Demand] = {}
+    for site in _MIXTURE:
+        # Drawn once for a sort; each of its parks begins some days later than the one before.
+        drawn = draw(site.per_day, _DAYS + len(site.parks) + 1, seed=site.per_day)
+        demands |= {park: Lively(drawn, shift_hours=24 * number) for number, park in enumerate(site.parks)}
+    return demands
+
+
+def _mixture_rows(title: str, demands: Mapping[int, Demand]) -> list[Row]:
+    ours = adaptive(demands, _FIVE_YEARS, TARGET_SESSIONS)
+    least = least_requests(demands, _FIVE_YEARS, TARGET_SESSIONS)
+    step = longest_step(demands[_HUB.parks[0]], _FIVE_YEARS, 2 * TARGET_SESSIONS)
+    months, weeks, bounded = (fixed(demands, _FIVE_YEARS, each) for each in (_MONTH, _WEEK, step))
+    return [
+        Row(f"mixture, {title}: requests", ours.requests, "requests"),
+        Row(f"mixture, {title}: requests ÷ least possible", ours.requests / least, goal=Goal(at_most=1.25)),
+        Row(
+            f"mixture, {title}: most for a home charger",
+            max(ours.by_park[park] for park in _HOME.parks),
+            "requests",
+            goal=Goal(at_most=4),
+        ),
+        Row(f"mixture, {title}: largest response ÷ target", ours.largest / TARGET_SESSIONS, goal=Goal(at_most=2)),
+        Row(f"mixture, {title}: requests of fixed months ÷ ours", months.requests / ours.requests),
+        Row(f"mixture, {title}: largest response of fixed months ÷ target", months.largest / TARGET_SESSIONS),
+        Row(f"mixture, {title}: requests of fixed weeks ÷ ours", weeks.requests / ours.requests),
+        Row(f"mixture, {title}: largest response of fixed weeks ÷ target", weeks.largest / TARGET_SESSIONS),
+        Row(
+            f"mixture, {title}: requests of {step / timedelta(hours=1):g} h steps, as bounded, ÷ ours",
+            bounded.requests / ours.requests,
+        ),
+        Row(
+            f"mixture, {title}: wall ÷ fixed months, 20 ms a response",
+            ours.wall_s / months.wall_s,
+            goal=Goal(at_most=1),
+        ),
+    ]
+
+
+# --- growth -----------------------------------------------------------------------------------------------------------
+
+
+def _growth_rows(parks: int) -> list[Row]:
+    """A tenth are offices, one in 3,200 is a hub, the rest are homes: 100,000 of them have a billion sessions."""
+    hubs, offices = max(1, parks // 3_200), parks // 10
+    demands: dict[int, Demand] = {}
+    for park in range(parks):
+        per_day = _HUB.per_day if park < hubs else _OFFICE.per_day if park < hubs + offices else _HOME.per_day
+        demands[park] = Even(per_day, phase=park / parks)
+    assert _FIVE_YEARS.end_ms is not None
+    sessions = sum(demand.count(_FIVE_YEARS.start_ms, _FIVE_YEARS.end_ms) for demand in demands.values())
+    least = least_requests(demands, _FIVE_YEARS, TARGET_SESSIONS)
+    forget_peak()
+    before, began_at = resident_bytes(), time.process_time()
+    ours = adaptive(demands, _FIVE_YEARS, TARGET_SESSIONS)
+    cpu_s, memory = time.process_time() - began_at, peak_bytes() - before
+    title = f"{parks:,} parks, {sessions / 1e6:,.0f} million sessions"
+    return [
+        Row(f"{title}: requests", ours.requests, "requests"),
+        Row(f"{title}: requests ÷ least possible", ours.requests / least),
+        Row(f"{title}: wall, 20 ms a response", ours.wall_s, "s"),
+        Row(f"{title}: CPU of planning", cpu_s, "s"),
+        Row(f"{title}: memory of planning", memory / _MIB, "MiB"),
+    ]
+
+
+def _plan(parks: int) -> Plan:
+    assert _FIVE_YEARS.end_ms is not None
+    ranges = {Target(park): [_FIVE_YEARS] for park in range(parks)}
+    return Plan(ranges, target_sessions=TARGET_SESSIONS, now_ms=_FIVE_YEARS.end_ms)
