@@ -12,12 +12,11 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from smappee_async.cli.account import LoginOptions
-from smappee_async.cli.exits import ExitCode, explain, reason, tell, tell_missing
-from smappee_async.cli.loop import run_async
+from smappee_async.cli.ending import ExitCode, explain, reason, run_async, tell, tell_missing
+from smappee_async.cli.login import LoginOptions
 from smappee_async.cli.output import CsvWriter, Format, JsonLinesWriter, Row, TableWriter, Writer
-from smappee_async.cli.progress import Coverage, Report, progress, seconds
-from smappee_async.cli.ranges import PARK_ZONE, AskedRange
+from smappee_async.cli.progress import Coverage, ProgressCallback, progress, seconds
+from smappee_async.cli.ranges import PARK_ZONE, RangeText
 from smappee_async.cli.rows import MACHINE_COLUMNS, PEOPLE_COLUMNS, PeopleRows, Rfid, machine_rows
 from smappee_async.cli.sinks import Sink, open_sink
 from smappee_async.cli.together import all_of
@@ -46,7 +45,7 @@ class SessionsOptions:
 
     ids: tuple[str, ...]
     stations: bool
-    asked: AskedRange
+    range_text: RangeText
     zone: str
     state: SessionState
     order: Order
@@ -66,7 +65,7 @@ class SessionsOptions:
                     advice="'smappee-async parks' lists them; serial numbers of stations go with --stations",
                 )
         if self.zone != PARK_ZONE:
-            self.asked.in_zone(self.zone)  # refused before anything is sent
+            self.range_text.in_zone(self.zone)  # refused before anything is sent
 
 
 @attrs.frozen(kw_only=True)
@@ -130,7 +129,7 @@ class _Reading:
     """One run of the command, from the first look-up to the last row."""
 
     def __init__(
-        self, options: SessionsOptions, presentation: Presentation, writer: Writer, sink: Sink, report: Report
+        self, options: SessionsOptions, presentation: Presentation, writer: Writer, sink: Sink, report: ProgressCallback
     ) -> None:
         self.count = 0
         self.problems: list[str] = []
@@ -193,7 +192,7 @@ class _Reading:
     def _groups(self, zones: Mapping[str, str]) -> list[_Group]:
         by_range: dict[TimeRange, list[str]] = {}
         for name, zone in zones.items():
-            by_range.setdefault(self._question.asked.in_zone(zone), []).append(name)
+            by_range.setdefault(self._question.range_text.in_zone(zone), []).append(name)
         return [_Group(tuple(ids), time_range) for time_range, ids in by_range.items()]
 
     def _ask(self, client: SmappeeClient, group: _Group, deadline: timedelta | None) -> SessionStream:
