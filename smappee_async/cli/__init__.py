@@ -12,10 +12,13 @@ from typing import NoReturn
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit; see :class:`smappee_async.cli.ending.ExitCode`."""
-    from smappee_async.cli.ending import ExitCode, run  # noqa: PLC0415 - the package is imported without its extra too
+    try:
+        from smappee_async.cli.ending import ExitCode, run  # noqa: PLC0415 - so that the imports can be interrupted
+    except KeyboardInterrupt:
+        print("smappee-async: interrupted", file=sys.stderr)
+        sys.exit(130)
 
     def command() -> int:
-        # Imported inside run(), because it takes long enough for a person to press Ctrl-C.
         try:
             from smappee_async.cli.app import run_app  # noqa: PLC0415
         except ModuleNotFoundError as error:

@@ -71,7 +71,7 @@ def run_app(arguments: Sequence[str] | None) -> int:
     """
     try:
         # "Standalone" typer prints errors in boxes, and exits.
-        result = app(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+        result: Work | int | None = app(args=arguments, prog_name=PROGRAM, standalone_mode=False)
     except _UsageError as error:
         message = error.format_message()  # type: ignore[attr-defined]  # of click's exceptions
         context = getattr(error, "ctx", None)
