@@ -161,6 +161,13 @@ def test_order_by_start_holds_over_parks_of_several_zones(call: Run, cloud: Clou
     assert starts == sorted(starts)
 
 
+def test_a_park_id_may_have_leading_zeros(call: Run, cloud: Cloud) -> None:
+    assert (
+        call("sessions", f"0{cloud.parks[0]}", cloud.parks[0], *MONTH).out
+        == call("sessions", cloud.parks[0], *MONTH).out
+    )
+
+
 def test_stations_are_asked_by_serial_number(call: Run, cloud: Cloud) -> None:
     serial_number = str(cloud.truth(cloud.parks[0], *OCTOBER)[0]["serialNumber"])
     ended = call("sessions", serial_number, "--stations", *MONTH, "--format", "jsonl")
