@@ -1,27 +1,31 @@
-"""The command ``smappee-async``: the one floor that talks to people.
+"""The command ``smappee-async``.
 
-Typer and rich come with the extra ``cli``; nothing else in the package imports them, or this room.
+Typer and rich come with the extra ``cli``; nothing else in the package imports them, or this package.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import NoReturn
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command and leave with its exit code; see :class:`smappee_async.cli.exits.ExitCode`."""
-    # Before the imports, for they take long enough for a person to press Ctrl-C.
+    """Run the command and exit; see :class:`smappee_async.cli.ending.ExitCode`."""
     try:
-        if any(find_spec(name) is None for name in ("typer", "rich")):
-            print("smappee-async needs: pip install 'smappee-async[cli]'", file=sys.stderr)
-            sys.exit(2)
-        from smappee_async.cli.running import run_command  # noqa: PLC0415 - needs what was checked
-
-        code = run_command(arguments)
+        from smappee_async.cli.ending import ExitCode, run  # noqa: PLC0415 - so that the imports can be interrupted
     except KeyboardInterrupt:
         print("smappee-async: interrupted", file=sys.stderr)
-        code = 130
-    sys.exit(code)
+        sys.exit(130)
+
+    def command() -> int:
+        try:
+            from smappee_async.cli.app import run_app  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in ("typer", "rich"):
+                raise
+            print("smappee-async needs: pip install 'smappee-async[cli]'", file=sys.stderr)
+            return ExitCode.USAGE
+        return run_app(arguments)
+
+    sys.exit(run(command))

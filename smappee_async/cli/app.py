@@ -1,26 +1,54 @@
-"""The command line: what can be asked for, read and handed on. The work is done in the modules named after it."""
+"""The command line: commands and their options. Each command is carried out by the module that has its name."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Annotated, Final, TypeAlias
+from functools import partial
+from typing import Annotated, Final, TypeAlias, cast
 
 import typer
 
 from smappee_async import defaults
 from smappee_async._version import __version__
-from smappee_async.cli.account import LoginOptions
-from smappee_async.cli.choices import OnErrorChoice, OrderChoice, StateChoice
 from smappee_async.cli.demo.show import Demo, show_demo
-from smappee_async.cli.exits import HELP, PROGRAM, ExitCode
-from smappee_async.cli.login import log_in
+from smappee_async.cli.ending import HELP, PROGRAM, ExitCode
+from smappee_async.cli.login import LoginOptions, log_in
+from smappee_async.cli.options import (
+    SECRETS,
+    BaseUrl,
+    ClientId,
+    Concurrency,
+    Day,
+    Deadline,
+    FormatOption,
+    Limit,
+    Month,
+    OnErrorOption,
+    OrderOption,
+    Output,
+    Parks,
+    Range,
+    RfidOption,
+    State,
+    Stations,
+    TokenFile,
+    Username,
+    Year,
+    Zone,
+)
 from smappee_async.cli.output import Format
 from smappee_async.cli.parks import show_parks
-from smappee_async.cli.ranges import AskedRange
+from smappee_async.cli.ranges import RangeText
 from smappee_async.cli.rows import Rfid
 from smappee_async.cli.sessions import Presentation, SessionsOptions, show_sessions
-from smappee_async.cli.simulate import AssumptionSet, SimulateOptions, WorldName, serve
+from smappee_async.cli.simulate import simulate
+from smappee_async.errors import ConfigurationError
 from smappee_async.limits import Limits
+from smappee_async.simulator.options import SimulateOptions
+
+#: What a command of typer returns: the work, which :func:`run_app` does after typer has read the command line.
+Work: TypeAlias = Callable[[], ExitCode]
 
 app: Final = typer.Typer(
     rich_markup_mode="rich",
@@ -29,58 +57,27 @@ app: Final = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_ACCOUNT: Final = "Account"
-_WHEN: Final = "Which stretch of time"
-_HOW: Final = "How it is asked"
-_SHOWN: Final = "How it is shown"
+# A usage error of the command line: click's UsageError, which typer has in a module of its own since 0.26.
+_UsageError: Final = cast("type[Exception]", typer.BadParameter.__bases__[0])
 
-BaseUrl: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        envvar="SMAPPEE_BASE_URL",
-        show_default=defaults.BASE_URL,
-        help="Where the service is, such as the simulator.",
-        rich_help_panel=_ACCOUNT,
-    ),
-]
-ClientId: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TEXT", envvar="SMAPPEE_CLIENT_ID", help="From support@smappee.com.", rich_help_panel=_ACCOUNT
-    ),
-]
-Username: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TEXT",
-        envvar="SMAPPEE_USERNAME",
-        help="The account's user name, which is not its e-mail address.",
-        rich_help_panel=_ACCOUNT,
-    ),
-]
-TokenFile: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        envvar="SMAPPEE_TOKEN_FILE",
-        show_default="~/.config/smappee-async/token.json, where it exists and no password is set",
-        help="Where the token is kept between runs.",
-        rich_help_panel=_ACCOUNT,
-    ),
-]
-Concurrency: TypeAlias = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Calls in flight at once.", rich_help_panel=_HOW)
-]
-FormatOption: TypeAlias = Annotated[
-    Format,
-    typer.Option("--format", help="A table for people; JSON lines or CSV for programs.", rich_help_panel=_SHOWN),
-]
 
-_SECRETS = (
-    "SMAPPEE_CLIENT_SECRET and SMAPPEE_PASSWORD, or SMAPPEE_REFRESH_TOKEN, are read from the environment only, "
-    "for other users of a machine can see its command lines."
-)
+def run_app(arguments: Sequence[str] | None) -> int:
+    """Read the command line and do what it says; returns the exit code.
+
+    Typer only reads. The work is done outside of it, because typer ends a program in its own ways on a closed pipe and
+    on Ctrl-C.
+
+    :raises ConfigurationError: the command line cannot be read.
+    """
+    try:
+        # "Standalone" typer prints errors in boxes, and exits.
+        result: Work | int | None = app(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+    except _UsageError as error:
+        message = error.format_message()  # type: ignore[attr-defined]  # of click's exceptions
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else PROGRAM
+        raise ConfigurationError(message.rstrip("."), advice=f"Try: {command} --help") from None
+    return result() if callable(result) else int(result or ExitCode.OK)
 
 
 def _show_version(wanted: bool) -> None:
@@ -93,35 +90,41 @@ def _show_version(wanted: bool) -> None:
 def start(
     context: typer.Context,
     *,
-    version: Annotated[  # noqa: ARG001 - its callback has answered
+    version: Annotated[  # noqa: ARG001 - its callback does it
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Charging sessions of Smappee EV charging parks.
 
-    Without an account: [bold]smappee-async demo[/bold] shows what it does, on a simulated cloud.
+    Without an account: [bold]smappee-async demo[/bold] fetches sessions from a simulated service.
 
-    With one: [bold]smappee-async login[/bold], then [bold]parks[/bold] and [bold]sessions[/bold].
+    With an account: [bold]smappee-async login[/bold], then [bold]parks[/bold] and [bold]sessions[/bold].
     """
     if context.invoked_subcommand is None:
         print(context.get_help())
         raise typer.Exit(ExitCode.USAGE)
 
 
+_SIMULATED: Final = SimulateOptions()
+
+
 @app.command(epilog=HELP)
 def demo(
     *,
-    parks: Annotated[int, typer.Option(min=1, max=5000, metavar="N", help="Charging parks.")] = 24,
+    parks: Annotated[int, typer.Option(min=1, max=5000, metavar="N", help="Number of parks.")] = _SIMULATED.parks,
     sessions: Annotated[
-        int, typer.Option(min=1, max=20_000_000, metavar="N", help="Sessions of a year at least, all parks together.")
-    ] = 200_000,
-    seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same sessions.")] = 1,
+        int,
+        typer.Option(
+            min=1, max=20_000_000, metavar="N", help="Least number of sessions in the year, all parks together."
+        ),
+    ] = _SIMULATED.sessions,
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same sessions.")] = _SIMULATED.seed,
     concurrency: Concurrency = defaults.CONCURRENCY,
-    plain: Annotated[bool, typer.Option("--plain", help="No bar, no colours, nothing but ASCII.")] = False,
-) -> None:
-    """Fetch a year of a simulated cloud through faults, and compare every record with its ledger.
+    plain: Annotated[bool, typer.Option("--plain", help="ASCII only: no progress bar, no colours.")] = False,
+) -> Work:
+    """Fetch a year of sessions from a simulated service through faults, and compare each record with its ledger.
 
-    Fails if a single record is lost, doubled or altered.
+    Exits with 1 if one record is lost, doubled or altered.
 
     Examples:
       smappee-async demo
@@ -129,76 +132,38 @@ def demo(
       smappee-async demo --plain 2>/dev/null | tail -1
     """
     limits = Limits(concurrency=concurrency)
-    raise typer.Exit(show_demo(Demo(parks=parks, sessions=sessions, seed=seed, limits=limits, plain=plain)))
+    return partial(show_demo, Demo(parks=parks, sessions=sessions, seed=seed, limits=limits, plain=plain))
 
 
-@app.command("sessions", epilog=f"{_SECRETS}\n\n{HELP}")
+@app.command("sessions", epilog=f"{SECRETS}\n\n{HELP}")
 def sessions_(
     *,
-    parks: Annotated[
-        list[str], typer.Argument(metavar="PARK...", help="Service location ids; serial numbers with --stations.")
-    ],
-    range_: Annotated[
-        str | None,
-        typer.Option(
-            "--range",
-            metavar="TEXT",
-            help="2026, 2026-10, 2026-10-03, 2026-10-01..2026-11-01, 2026-10-01T06:00Z.. (open end), 7d (the latest).",
-            rich_help_panel=_WHEN,
-        ),
-    ] = None,
-    month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="One month.", rich_help_panel=_WHEN)] = None,
-    day: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="One day.", rich_help_panel=_WHEN)] = None,
-    year: Annotated[str | None, typer.Option(metavar="YYYY", help="One year.", rich_help_panel=_WHEN)] = None,
-    tz: Annotated[
-        str,
-        typer.Option(
-            metavar="ZONE",
-            help="Zone of dates, such as Europe/Brussels; 'park' for each park's own.",
-            rich_help_panel=_WHEN,
-        ),
-    ] = "UTC",
-    state: Annotated[StateChoice, typer.Option(help="Which sessions.", rich_help_panel=_HOW)] = StateChoice.COMPLETED,
-    order: Annotated[
-        OrderChoice, typer.Option(help="As they arrive, or by start over all parks.", rich_help_panel=_HOW)
-    ] = OrderChoice.ARRIVAL,
-    stations: Annotated[
-        bool, typer.Option("--stations", help="Ask charging stations, by serial number.", rich_help_panel=_HOW)
-    ] = False,
-    on_error: Annotated[
-        OnErrorChoice,
-        typer.Option(
-            help="End at the first range that cannot be read; or go on, list it at the end and exit with 3.",
-            rich_help_panel=_HOW,
-        ),
-    ] = OnErrorChoice.RAISE,
-    deadline: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="How long it may take.", rich_help_panel=_HOW)
-    ] = None,
+    parks: Parks,
+    range_: Range = None,
+    month: Month = None,
+    day: Day = None,
+    year: Year = None,
+    tz: Zone = "UTC",
+    state: State = "completed",
+    order: OrderOption = "arrival",
+    stations: Stations = False,
+    on_error: OnErrorOption = "raise",
+    deadline: Deadline = None,
     concurrency: Concurrency = defaults.CONCURRENCY,
     format_: FormatOption = Format.TABLE,
-    limit: Annotated[int, typer.Option(min=0, metavar="N", help="Rows of a table.", rich_help_panel=_SHOWN)] = 40,
-    rfid: Annotated[
-        Rfid, typer.Option(help="RFIDs name persons: last three characters, all, or none.", rich_help_panel=_SHOWN)
-    ] = Rfid.MASK,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Write to a file, which is there only once it is complete.",
-            rich_help_panel=_SHOWN,
-        ),
-    ] = None,
+    limit: Limit = 40,
+    rfid: RfidOption = Rfid.MASK,
+    output: Output = None,
     base_url: BaseUrl = None,
     client_id: ClientId = None,
     username: Username = None,
     token_file: TokenFile = None,
-) -> None:
-    """Charging sessions of parks, or stations, that started in a stretch of time.
+) -> Work:
+    """Charging sessions of parks, or stations, that started in a time range.
 
-    JSON lines and CSV hold every field: times in UTC, energy as exact decimal text. A table is for people.
+    JSON lines and CSV hold every field: times in UTC, energy as exact decimal text. The table is for people.
+
+    The column extra holds the fields that this version does not know, as JSON.
 
     Examples:
       smappee-async sessions 12345 --month 2026-10 --tz Europe/Brussels
@@ -211,19 +176,19 @@ def sessions_(
     options = SessionsOptions(
         ids=tuple(parks),
         stations=stations,
-        asked=AskedRange.of(range=range_, month=month, day=day, year=year),
+        range_text=RangeText.of(range=range_, month=month, day=day, year=year),
         zone=tz,
-        state=state.value,
-        order=order.value,
-        on_error=on_error.value,
+        state=state,
+        order=order,
+        on_error=on_error,
         deadline=None if deadline is None else timedelta(seconds=deadline),
     )
-    account = LoginOptions.of(base_url=base_url, client_id=client_id, username=username, token_file=token_file)
+    login_options = LoginOptions.of(base_url=base_url, client_id=client_id, username=username, token_file=token_file)
     presentation = Presentation(format=format_, rfid=rfid, limit=limit)
-    raise typer.Exit(show_sessions(account, options, presentation, output, Limits(concurrency=concurrency)))
+    return partial(show_sessions, login_options, options, presentation, output, Limits(concurrency=concurrency))
 
 
-@app.command("parks", epilog=f"{_SECRETS}\n\n{HELP}")
+@app.command("parks", epilog=f"{SECRETS}\n\n{HELP}")
 def parks_(
     *,
     format_: FormatOption = Format.TABLE,
@@ -231,84 +196,39 @@ def parks_(
     client_id: ClientId = None,
     username: Username = None,
     token_file: TokenFile = None,
-) -> None:
-    """The service locations that the account sees; charging parks are among them.
+) -> Work:
+    """The service locations that the account can see, charging parks among them.
 
-    Their ids are what [bold]smappee-async sessions[/bold] asks for.
+    [bold]smappee-async sessions[/bold] takes their ids.
 
     Examples:
       smappee-async parks
       smappee-async parks --format jsonl | jq .service_location_id
     """
-    account = LoginOptions.of(base_url=base_url, client_id=client_id, username=username, token_file=token_file)
-    raise typer.Exit(show_parks(account, format_))
+    login_options = LoginOptions.of(base_url=base_url, client_id=client_id, username=username, token_file=token_file)
+    return partial(show_parks, login_options, format_)
 
 
-@app.command(epilog=f"{_SECRETS}\n\n{HELP}")
+@app.command(epilog=f"{SECRETS}\n\n{HELP}")
 def login(
     *,
     base_url: BaseUrl = None,
     client_id: ClientId = None,
     username: Username = None,
     token_file: TokenFile = None,
-) -> None:
+) -> Work:
     """Log in, and keep the token in a file that only you can read.
 
-    The commands that follow need no password then, but still client id and secret.
+    The other commands then need the client id and secret, but no password.
 
-    On a terminal it asks for user name and password, if they are not in the environment.
+    On a terminal this command asks for user name and password if they are not in the environment.
 
     Examples:
       smappee-async login
       smappee-async login --username jane --token-file ~/work/smappee-token.json
     """
-    account = LoginOptions.of(base_url=base_url, client_id=client_id, username=username, token_file=token_file)
-    raise typer.Exit(log_in(account))
+    login_options = LoginOptions.of(base_url=base_url, client_id=client_id, username=username, token_file=token_file)
+    return partial(log_in, login_options)
 
 
-@app.command(epilog=HELP)
-def simulate(
-    *,
-    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0 lets the system choose.")] = 0,
-    host: Annotated[str, typer.Option(metavar="HOST", help="Where it listens.")] = "127.0.0.1",
-    allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Let --host be one that other machines reach.")
-    ] = False,
-    world: Annotated[WorldName, typer.Option(help="Many parks of all kinds, or one of each kind.")] = WorldName.DEMO,
-    seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same sessions.")] = 1,
-    parks: Annotated[int, typer.Option(min=1, max=5000, metavar="N", help="Parks of the demo world.")] = 24,
-    sessions: Annotated[
-        int, typer.Option(min=1, max=20_000_000, metavar="N", help="Sessions of a year at least, in the demo world.")
-    ] = 200_000,
-    now: Annotated[
-        str | None,
-        typer.Option(
-            metavar="INSTANT",
-            help="Let the world stand still at an instant, such as 2026-11-01T00:00Z.",
-            show_default="the time of day",
-        ),
-    ] = None,
-    assumptions: Annotated[
-        AssumptionSet, typer.Option(help="How to read the service where documentation and public clients disagree.")
-    ] = AssumptionSet.DEFAULT,
-) -> None:
-    """Smappee's cloud in a box: serve invented parks on this machine until Ctrl-C.
-
-    Prints its address and its invented account, as lines for a shell.
-
-    Examples:
-      smappee-async simulate
-      smappee-async simulate --port 8080 --world small --now 2026-11-01T00:00Z
-    """
-    wish = SimulateOptions(
-        host=host,
-        port=port,
-        allow_remote=allow_remote,
-        world=world,
-        seed=seed,
-        parks=parks,
-        sessions=sessions,
-        now=now,
-        reading=assumptions,
-    )
-    raise typer.Exit(serve(wish))
+app.command(epilog=HELP)(simulate)

@@ -1,4 +1,4 @@
-"""Rows as text: CSV and JSON lines for machines, a table for people."""
+"""Rows as text: CSV and JSON lines for programs, a table for people."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from smappee_async.cli.exits import one_line
+from smappee_async.cli.ending import one_line
+from smappee_async.models import JsonValue
 
-Cell = str | int | float | bool | None | tuple[int | float, ...]
+Cell = str | int | float | bool | None | tuple[int | float, ...] | Mapping[str, JsonValue]
 Row = Mapping[str, Cell]
 
-#: Wide enough for the tables here, where no terminal says how wide it is.
+#: Enough for the tables here, if there is no terminal that has a width.
 _WIDTH_WITHOUT_TERMINAL: Final = 140
 
 
 class Format(StrEnum):
-    """What a response looks like."""
+    """Format of the output."""
 
     TABLE = "table"
     JSONL = "jsonl"
@@ -36,23 +37,23 @@ class Format(StrEnum):
 
 
 class Writer(ABC):
-    """Makes text of rows as they come."""
+    """Turns rows into text, some at a time."""
 
     def begin(self) -> str:
-        """What stands before the first row."""
+        """The text before the first row."""
         return ""
 
     @abstractmethod
     def add(self, rows: Iterable[Row]) -> str:
-        """The text of some rows more."""
+        """The text of the next rows."""
 
     def end(self) -> str:
-        """What stands after the last row."""
+        """The text after the last row."""
         return ""
 
 
 class JsonLinesWriter(Writer):
-    """One JSON object a line; the keys are always the same, and ``null`` where there is nothing."""
+    """One JSON object per line; all have the same keys, with ``null`` for what is missing."""
 
     def add(self, rows: Iterable[Row]) -> str:
         """A line for each row."""
@@ -60,9 +61,10 @@ class JsonLinesWriter(Writer):
 
 
 class CsvWriter(Writer):
-    """RFC 4180 with a header, but with line ends of one character.
+    """RFC 4180 with a header, but lines end with a line feed only.
 
-    Nothing is empty, truth is ``true`` or ``false``, and a list has spaces between.
+    A missing value is an empty cell, a truth value is ``true`` or ``false``, the items of a list are separated by
+    spaces, and an object is JSON.
     """
 
     def __init__(self, columns: Sequence[str]) -> None:
@@ -90,6 +92,8 @@ def _csv_cell(value: Cell) -> str:
             return "true" if value else "false"
         case tuple():
             return " ".join(map(str, value))
+        case Mapping():
+            return msgspec.json.encode(value).decode()
         case _:
             return str(value)
 
@@ -99,8 +103,8 @@ class Column:
     """A column of a table for people.
 
     :param name: its key in the rows.
-    :param title: what stands above it.
-    :param right: whether it is set to the right, as numbers are.
+    :param title: its heading.
+    :param right: whether it is aligned to the right, as numbers are.
     """
 
     name: str
@@ -109,13 +113,13 @@ class Column:
 
 
 class TableWriter(Writer):
-    """A table for people, of the first rows only; the others are counted.
+    """A table for people. It shows the first rows and counts the others.
 
-    :param what: what the rows are, in the plural.
-    :param energy: the key whose values are added up, kWh as exact decimal text.
+    :param what: the plural noun for the rows.
+    :param energy: the key of the values to add up: kWh as exact decimal text.
     :param limit: how many rows are shown; ``None`` for all.
     :param colours: whether the output is a terminal that shows them.
-    :param plain: nothing but ASCII.
+    :param plain: ASCII only.
     """
 
     def __init__(
@@ -139,7 +143,7 @@ class TableWriter(Writer):
         self._kwh = Decimal(0)
 
     def add(self, rows: Iterable[Row]) -> str:
-        """Nothing yet: how wide the columns are is known at the end."""
+        """No text yet: the widths of the columns are known at the end."""
         for row in rows:
             self._count += 1
             if self._limit is None or self._count <= self._limit:
@@ -149,12 +153,12 @@ class TableWriter(Writer):
         return ""
 
     def end(self) -> str:
-        """The table, and a line that sums it up."""
+        """The table, and a line with the totals."""
         table = Table(box=self._box)
         for column in self._columns:
             table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
         for row in self._shown:
-            # Text, not markup: a name that looks like markup is shown as it is.
+            # Text, so that rich does not interpret a name as markup.
             table.add_row(*(Text(_table_cell(row[column.name])) for column in self._columns))
         shown = _render(table, colours=self._colours) if self._shown else ""
         return f"{shown}{self._summary()}\n"
@@ -176,7 +180,7 @@ def _render(table: Table, *, colours: bool) -> str:
     text = io.StringIO()
     has_width = colours or "COLUMNS" in os.environ
     width = None if has_width else _WIDTH_WITHOUT_TERMINAL
-    # Rich itself heeds NO_COLOR and TERM.
+    # Rich itself respects NO_COLOR and TERM.
     Console(file=text, force_terminal=colours, width=width, legacy_windows=False).print(table)
     lines = (line.rstrip() for line in text.getvalue().splitlines())
     return "".join(f"{line}\n" for line in lines if line)

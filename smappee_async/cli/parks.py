@@ -1,14 +1,13 @@
-"""``smappee-async parks``: what the account can see, with zone and currency."""
+"""``smappee-async parks``: the service locations of the account, with time zone and currency."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from smappee_async.cli.account import LoginOptions
-from smappee_async.cli.exits import ExitCode, reason, tell_missing
-from smappee_async.cli.loop import run_async
+from smappee_async.cli.ending import ExitCode, reason, run_async, tell_missing
+from smappee_async.cli.login import LoginOptions
 from smappee_async.cli.output import Column, CsvWriter, Format, JsonLinesWriter, Row, TableWriter, Writer
-from smappee_async.cli.progress import Report, progress
+from smappee_async.cli.progress import ProgressCallback, progress
 from smappee_async.cli.sinks import open_sink
 from smappee_async.cli.together import all_of
 from smappee_async.client import SmappeeClient
@@ -23,19 +22,18 @@ _COLUMNS: Final = (
 )
 
 
-def show_parks(account: LoginOptions, how: Format) -> ExitCode:
-    """List the service locations; where one does not tell its details, say so and go on."""
+def show_parks(login_options: LoginOptions, format_: Format) -> ExitCode:
+    """List the service locations; if the details of one cannot be read, go on and list it as missing."""
     with open_sink(None) as sink:
-        writer = _writer(how, colours=sink.is_terminal)
-        with progress("Parks") as report:
-            rows, problems = run_async(_ask(account, report))
+        writer = _writer(format_, colours=sink.is_terminal)
+        with progress("Parks") as on_progress:
+            rows, problems = run_async(_fetch(login_options, on_progress))
         sink.write(writer.begin() + writer.add(rows) + writer.end())
-    tell_missing(problems)
-    return ExitCode.INCOMPLETE if problems else ExitCode.OK
+    return tell_missing(problems)
 
 
-def _writer(how: Format, *, colours: bool) -> Writer:
-    match how:
+def _writer(format_: Format, *, colours: bool) -> Writer:
+    match format_:
         case Format.JSONL:
             return JsonLinesWriter()
         case Format.CSV:
@@ -44,8 +42,8 @@ def _writer(how: Format, *, colours: bool) -> Writer:
             return TableWriter(_COLUMNS, what="parks", colours=colours)
 
 
-async def _ask(account: LoginOptions, report: Report) -> tuple[list[Row], list[str]]:
-    """The rows, and what is missing from them."""
+async def _fetch(login_options: LoginOptions, on_progress: ProgressCallback) -> tuple[list[Row], list[str]]:
+    """The rows, and what is missing."""
     problems: list[str] = []
     done = 0
 
@@ -57,10 +55,10 @@ async def _ask(account: LoginOptions, report: Report) -> tuple[list[Row], list[s
         except RequestError as error:
             problems.append(f"details of {location.id}: {reason(error)}")
         done += 1
-        report(done * share)
+        on_progress(done * share)
         return _row(location, info)
 
-    async with await account.client() as client:
+    async with await login_options.client() as client:
         locations = await client.service_locations()
         rows = await all_of(look_up(client, location, 1 / len(locations)) for location in locations)
     return rows, problems

@@ -16,21 +16,21 @@ from smappee_async.models import SessionBatch
 from smappee_async.timerange import TimeRange
 
 
-class Report(Protocol):
-    """Takes the news of how far something is."""
+class ProgressCallback(Protocol):
+    """Is called with the progress of a command."""
 
     def __call__(self, share: float, detail: str = "") -> None:
-        """``share`` is between 0 and 1, ``detail`` what stands behind the bar."""
+        """``share`` is between 0 and 1; ``detail`` is the text after the bar."""
         ...
 
 
 @contextmanager
-def progress(title: str, *, wanted: bool = True) -> Iterator[Report]:
-    """A bar that goes away when it is done; nothing at all unless it is ``wanted`` and stderr is a terminal."""
+def progress(title: str, *, wanted: bool = True) -> Iterator[ProgressCallback]:
+    """A bar that disappears at the end; no bar unless it is ``wanted`` and stderr is a terminal."""
     console = Console(stderr=True)
-    # There is no stderr at all where it was closed, as by 2>&-.
+    # There is no stderr if it was closed, as by 2>&-.
     if not (wanted and sys.stderr and sys.stderr.isatty() and console.is_terminal):
-        yield _report_nothing
+        yield _ignore
         return
     bar = Progress(
         TextColumn("{task.description}"),
@@ -45,38 +45,38 @@ def progress(title: str, *, wanted: bool = True) -> Iterator[Report]:
     with bar:
         task = bar.add_task(title, total=1.0, detail="")
 
-        def report(share: float, detail: str = "") -> None:
+        def on_progress(share: float, detail: str = "") -> None:
             bar.update(task, completed=min(share, 1.0), detail=detail)
 
-        yield report
+        yield on_progress
 
 
 @attrs.define
 class Coverage:
-    """How much of the time that was asked for has been read, whatever chunks it comes in.
+    """How much of the query's time has been read, measured in seconds of time range.
 
-    :param report: is told after each batch.
-    :param total_s: all that is asked for, in seconds: the stretch of each park, added up.
+    :param on_progress: is called after each batch.
+    :param total_s: the sum of the time ranges of all targets, in seconds.
     """
 
-    report: Report
+    on_progress: ProgressCallback
     total_s: float
     read_s: float = 0.0
     sessions: int = 0
 
     def add(self, batch: SessionBatch) -> None:
-        """A batch was dealt with."""
+        """Count a batch that has been written."""
         self.sessions += len(batch.sessions)
         if batch.is_last:
             self.read_s += seconds(batch.time_range)
-        self.report(self.read_s / self.total_s, f"{self.sessions:,} sessions")
+        self.on_progress(self.read_s / self.total_s, f"{self.sessions:,} sessions")
 
 
 def seconds(time_range: TimeRange) -> float:
-    """How long a range is, an open one until now; never nothing, for it is divided by."""
+    """Length of a range, an open one until now; at least 1, because it is a divisor."""
     end = time_range.end or datetime.now(UTC)
     return max((end - time_range.start).total_seconds(), 1.0)
 
 
-def _report_nothing(share: float, detail: str = "") -> None:
-    """Nobody is watching."""
+def _ignore(share: float, detail: str = "") -> None:
+    """No bar is shown."""

@@ -1,4 +1,4 @@
-"""The stretch of time that a command line asks for."""
+"""The time range of a command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from smappee_async.errors import ConfigurationError
 from smappee_async.timerange import TimeRange
 
 PARK_ZONE: Final = "park"
-"""``--tz park``: each park's own zone."""
+"""``--tz park``: the zone of each park."""
 
 _FORMS: Final[Mapping[str, tuple[str, str]]] = {
     "month": (r"\d{4}-\d{2}", "2026-10"),
@@ -23,19 +23,19 @@ _FORMS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 @attrs.frozen
-class AskedRange:
-    """A range as a person wrote it, to be read in one zone or in several.
+class RangeText:
+    """A time range as a person wrote it; it can be read in several zones.
 
-    :param text: what ``TimeRange.parse`` reads.
-    :param now: what "now" is, once for all zones.
+    :param text: for ``TimeRange.parse``.
+    :param now: the current time, the same in all zones.
     """
 
     text: str
     now: datetime = attrs.field(factory=lambda: datetime.now(UTC))
 
     @classmethod
-    def of(cls, **given: str | None) -> AskedRange:
-        """From the options ``range``, ``month``, ``day`` and ``year``, one of which is given.
+    def of(cls, **given: str | None) -> RangeText:
+        """From the options ``range``, ``month``, ``day`` and ``year``, of which exactly one is given.
 
         :raises ConfigurationError: none or several are given, or one cannot be read.
         """
@@ -53,8 +53,8 @@ class AskedRange:
         return cls(text)
 
     def in_zone(self, zone: str) -> TimeRange:
-        """The range, with the days and months of a time zone.
+        """The range, with days and months that begin at midnight in a time zone.
 
-        :raises ConfigurationError: there is no such range, or no such zone.
+        :raises ConfigurationError: the range or the zone does not exist.
         """
         return TimeRange.parse(self.text, tz=zone, now=self.now)

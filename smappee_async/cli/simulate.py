@@ -1,99 +1,64 @@
-"""``smappee-async simulate``: Smappee's cloud in a box, until Ctrl-C."""
+"""``smappee-async simulate``: serve a simulated Smappee service until Ctrl-C, and print lines for a shell."""
 
 from __future__ import annotations
 
 import asyncio
 import shlex
 import sys
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Final
+from functools import partial
+from inspect import Parameter, Signature
+from typing import Annotated, Any, Final
 
 import attrs
+import typer
 
-from smappee_async.cli.exits import ExitCode
-from smappee_async.cli.loop import run_async
+from smappee_async.cli.ending import ExitCode, run_async
 from smappee_async.cli.sinks import open_sink
 from smappee_async.errors import ConfigurationError
-from smappee_async.simulator import Assumptions, Park, SimulatedClock, Simulator, World
+from smappee_async.simulator import Simulator
+from smappee_async.simulator.options import OPTION_FIELDS, SimulateOptions
 
-_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
-
-
-class WorldName(StrEnum):
-    """Which world is simulated."""
-
-    DEMO = "demo"
-    SMALL = "small"
+_METAVARS: Final[Mapping[object, str]] = {int: "N", float: "SECONDS", str: "HOST", str | None: "INSTANT"}
 
 
-class AssumptionSet(StrEnum):
-    """Which reading of the service is simulated, where its documentation and public clients disagree."""
+def _parameter(field: attrs.Attribute[Any]) -> Parameter:
+    """An option for typer; the simulator defines its name, type, default and help."""
+    option = typer.Option(
+        f"--{field.name.replace('_', '-')}",
+        help=field.metadata["help"],
+        metavar=_METAVARS.get(field.type),
+        show_default=field.metadata.get("default", field.type is not bool),
+    )
+    return Parameter(
+        field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=Annotated[field.type, option]
+    )
 
-    DEFAULT = "default"
-    DOCUMENTED = "documented"
-    SEEN = "seen"
 
+def simulate(**options: Any) -> Callable[[], ExitCode]:
+    """Serve a simulated Smappee service with invented parks on this machine, until Ctrl-C.
 
-@attrs.frozen(kw_only=True)
-class SimulateOptions:
-    """What is to be simulated, and where it is served.
+    Prints its address and an invented account, as lines for a shell.
 
-    :param now: the instant at which the world stands still; ``None`` for a world that goes with the time of day.
+    Examples:
+      smappee-async simulate
+      smappee-async simulate --port 8080 --world small --now 2026-11-01T00:00Z
     """
-
-    host: str
-    port: int
-    allow_remote: bool
-    world: WorldName
-    seed: int
-    parks: int
-    sessions: int
-    now: str | None
-    reading: AssumptionSet
-
-    def simulator(self) -> Simulator:
-        """The simulator, not started yet.
-
-        :raises ConfigurationError: it cannot be made.
-        """
-        if self.host not in _LOOPBACK and not self.allow_remote:
-            raise ConfigurationError(
-                f"--host {self.host} would let other machines in", advice="Add --allow-remote if that is meant"
-            )
-        try:
-            return Simulator(
-                self._world(),
-                assumptions=self._assumptions(),
-                clock=SimulatedClock.at(self.now or datetime.now(UTC), running=self.now is None),
-                host=self.host,
-                port=self.port,
-                allow_remote=True,
-            )
-        except ValueError as error:
-            raise ConfigurationError(str(error)) from None
-
-    def _world(self) -> World:
-        if self.world is WorldName.SMALL:
-            parks = [Park.home(1001), Park.office(1002, timezone="Europe/London"), Park.hub(1003)]
-            return World.of(parks, seed=self.seed)
-        return World.demo(seed=self.seed, parks=self.parks, sessions_per_year=self.sessions)
-
-    def _assumptions(self) -> Assumptions:
-        match self.reading:
-            case AssumptionSet.DEFAULT:
-                return Assumptions()
-            case AssumptionSet.DOCUMENTED:
-                return Assumptions.documented()
-            case AssumptionSet.SEEN:
-                return Assumptions.seen_in_clients()
+    return partial(_simulate, options)
 
 
-def serve(wish: SimulateOptions) -> ExitCode:
-    """Serve until Ctrl-C, which is how it is meant to end."""
-    with suppress(KeyboardInterrupt):
-        run_async(_serve(wish.simulator()))
+# Typer reads this in place of the parameters of the function.
+simulate.__signature__ = Signature([_parameter(field) for field in OPTION_FIELDS])  # type: ignore[attr-defined]
+
+
+def _simulate(options: Mapping[str, Any]) -> ExitCode:
+    try:
+        simulator = SimulateOptions(**options).simulator()
+    except ValueError as error:
+        raise ConfigurationError(error.args[0]) from None
+    with suppress(KeyboardInterrupt):  # the normal end
+        run_async(_serve(simulator))
     print("stopped", file=sys.stderr)
     return ExitCode.OK
 
@@ -109,7 +74,7 @@ async def _serve(simulator: Simulator) -> None:
             "SMAPPEE_PASSWORD": account.password,
         }
         lines = [
-            f"# Smappee's cloud in a box at {simulator.base_url}",
+            f"# A simulated Smappee service at {simulator.base_url}",
             f"# {len(simulator.world.parks)} parks, {simulator.clock.now:%Y-%m-%d %H:%M} UTC. In another shell:",
             *(f"export {name}={shlex.quote(value)}" for name, value in variables.items()),
             "smappee-async parks",

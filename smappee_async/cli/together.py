@@ -1,4 +1,4 @@
-"""Several look-ups at once."""
+"""Several calls at the same time."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 ResultT = TypeVar("ResultT")
 
 
-async def all_of(works: Iterable[Coroutine[Any, Any, ResultT]]) -> list[ResultT]:
-    """All results, in order. The first error ends the others, and is raised as it is and not in a group."""
+async def all_of(calls: Iterable[Coroutine[Any, Any, ResultT]]) -> list[ResultT]:
+    """All results, in order. The first error cancels the other calls, and is raised alone, not in a group."""
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work) for work in works]
+            tasks = [group.create_task(call) for call in calls]
     except BaseExceptionGroup as errors:
         error = errors.exceptions[0]
     else:

@@ -24,7 +24,8 @@ _PACKAGE = str(Path(smappee_async.__file__).parents[1])
 
 @pytest.fixture(scope="session")
 def _running_cloud() -> Iterator[Cloud]:
-    command = [sys.executable, "-m", "smappee_async.simulator", "--parks", "3", "--sessions-per-year", "900"]
+    command = [sys.executable, "-m", "smappee_async.simulator", "--parks", "3", "--sessions", "900"]
+    command += ["--now", "2026-11-01T00:00Z"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_clean_environment()) as process:
         assert process.stdout is not None
         greeting = json.loads(process.stdout.readline())
@@ -48,13 +49,13 @@ def _clean_environment(**changes: str) -> dict[str, str]:
 
 @pytest.fixture
 def environment(cloud: Cloud, tmp_path: Path) -> dict[str, str]:
-    """What the command finds around it: the simulator's account, and a home that is empty."""
+    """The environment of the command: the simulator's account, and an empty configuration directory."""
     return _clean_environment(XDG_CONFIG_HOME=str(tmp_path / "config"), **cloud.environment)
 
 
 @pytest.fixture(scope="session")
 def _signals_arrive() -> Iterator[None]:
-    """What is ignored here is ignored by every process that is started: SIGINT in the background, SIGHUP under nohup."""
+    """Child processes inherit ignored signals: SIGINT in the background, SIGHUP under nohup. So none is ignored here."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)}
     ignored = [number for number, handler in before.items() if handler is signal.SIG_IGN]
     for number in ignored:
@@ -66,7 +67,7 @@ def _signals_arrive() -> Iterator[None]:
 
 @pytest.fixture
 def start(environment: dict[str, str], _signals_arrive: None) -> Start:
-    """Starts the command as a process, as a context manager that leaves none behind."""
+    """Starts the command as a process; a context manager that ends the process."""
 
     @contextmanager
     def starting(
@@ -85,7 +86,7 @@ def start(environment: dict[str, str], _signals_arrive: None) -> Start:
 
 @pytest.fixture
 def run(start: Start) -> Run:
-    """Runs the command as a process to its end."""
+    """Runs the command as a process until it ends."""
 
     def running(*arguments: object, **options: Any) -> Ended:
         with start(*arguments, **options) as process:
@@ -97,7 +98,7 @@ def run(start: Start) -> Run:
 
 @pytest.fixture
 def call(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command within the test's own process: quicker, and the same but for signals and pipes."""
+    """Runs the command in the process of the test: faster, and the same except for signals and pipes."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 

@@ -1,4 +1,4 @@
-"""What the tests of the command hold in their hands."""
+"""Types for the tests of the command."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Start = Callable[..., AbstractContextManager[Popen[str]]]
 
 @attrs.frozen
 class Cloud:
-    """A simulator that runs elsewhere: three parks in three time zones, and the account that sees them."""
+    """A simulator in another process: three parks in three time zones, and the account that sees them."""
 
     environment: Mapping[str, str]
     admin_url: str

@@ -15,7 +15,7 @@ from smappee_async.cli.demo.child import SimulatorProcess
 from smappee_async.cli.demo.obstacles import obstacles
 from smappee_async.cli.demo.show import Demo, show_demo
 from smappee_async.cli.demo.verdict import Arrivals, Verdict, judge
-from smappee_async.cli.exits import Failure
+from smappee_async.cli.ending import Failure
 from smappee_async.simulator import Ledger
 from smappee_async.simulator.wire_fields import wire_record
 
@@ -89,7 +89,10 @@ def _read(descriptor: int) -> bytes:
 
 
 def test_a_simulator_that_does_not_start_is_one_line() -> None:
-    with pytest.raises(Failure, match="did not start"), SimulatorProcess(parks=0, sessions_per_year=1, seed=1):
+    with (
+        pytest.raises(Failure, match="did not start"),
+        SimulatorProcess(parks=0, sessions=1, seed=1, now="2026-11-01T00:00Z"),
+    ):
         pass
 
 

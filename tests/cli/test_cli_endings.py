@@ -16,13 +16,13 @@ YEARS = ("--range", "2016-01-01..2026-01-01")
 
 
 def wait_for_requests(cloud: Cloud, before: int, process: Popen[str]) -> None:
-    """Until the command is at work."""
+    """Wait until the command has sent a request."""
     for _ in range(200):
         if cloud.ask("stats")["hits_by_route"]["park_sessions"] > before:
             return
         assert process.poll() is None
         time.sleep(0.05)
-    pytest.fail("the command asks nothing")
+    pytest.fail("the command sends no request")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

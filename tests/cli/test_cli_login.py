@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from smappee_async.cli.account import default_token_file
+from smappee_async.cli.login import default_token_file
 
 from .harness import Cloud, Run, Start
 
@@ -85,8 +85,8 @@ def test_without_a_terminal_nothing_is_asked(call: Run) -> None:
     assert "SMAPPEE_USERNAME, SMAPPEE_PASSWORD" in ended.err
 
 
-def converse(start: Start, tmp_path: Path, *responses: tuple[str, str]) -> tuple[int, str]:
-    """Log in on a terminal; each response is given once the text before it was shown."""
+def converse(start: Start, tmp_path: Path, *inputs: tuple[str, str]) -> tuple[int, str]:
+    """Log in on a terminal; each input is typed after its prompt was shown."""
     ours, theirs = pty.openpty()
     shown = ""
     try:
@@ -94,10 +94,10 @@ def converse(start: Start, tmp_path: Path, *responses: tuple[str, str]) -> tuple
         terminal = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "start_new_session": True}
         with start("login", env=environment, **terminal) as process:
             os.close(theirs)
-            for options, response in responses:
-                while options not in shown:
+            for prompt, text in inputs:
+                while prompt not in shown:
                     shown += os.read(ours, 1024).decode()
-                os.write(ours, response.encode())
+                os.write(ours, text.encode())
             while data := _read(ours):
                 shown += data
             return process.wait(timeout=10), shown
@@ -113,17 +113,17 @@ def _read(descriptor: int) -> str:
 
 
 def test_on_a_terminal_it_asks_and_does_not_show_the_password(start: Start, tmp_path: Path) -> None:
-    responses = ("User name: ", "simulated user\n"), ("Password: ", "simulated&pass=word\n")
-    code, shown = converse(start, tmp_path, *responses)
+    inputs = ("User name: ", "simulated user\n"), ("Password: ", "simulated&pass=word\n")
+    code, shown = converse(start, tmp_path, *inputs)
     assert code == 0
     assert "Logged in" in shown
     assert "simulated&pass=word" not in shown
 
 
-def test_no_response_is_no_login(start: Start, tmp_path: Path) -> None:
+def test_no_input_is_no_login(start: Start, tmp_path: Path) -> None:
     code, shown = converse(start, tmp_path, ("User name: ", "\x04"))
     assert code == 2
-    assert "no response was given" in shown
+    assert "no input was given" in shown
     assert not (tmp_path / "token.json").exists()
 
 

@@ -9,7 +9,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
+
+from smappee_async import ChargingSession, SessionStatus
+from smappee_async.cli.output import CsvWriter
+from smappee_async.cli.rows import MACHINE_COLUMNS, Rfid, columns_of, machine_rows
+from smappee_async.models import FrozenDict
 
 from .harness import Cloud, Run
 
@@ -55,6 +61,40 @@ def test_csv_has_the_same_rows_as_json_lines(run: Run, call: Run, cloud: Cloud) 
         assert row["suspended_by_user"] == json.dumps(line["suspended_by_user"])
         assert row["max_amperes"] == " ".join(map(str, line["max_amperes"]))
         assert row["rfid"] == (line["rfid"] or "")
+        assert row["extra"] == ""
+        assert line["extra"] is None
+
+
+def test_fields_that_the_client_does_not_know_are_in_extra(call: Run, cloud: Cloud) -> None:
+    cloud.add_fault("unknown_fields")
+    as_lines = lines(call("sessions", cloud.parks[0], *MONTH, "--format", "jsonl").out)
+    as_csv = rows(call("sessions", cloud.parks[0], *MONTH, "--format", "csv").out)
+    assert len(as_lines) == len(as_csv) == len(cloud.truth(cloud.parks[0], *OCTOBER))
+    assert all(line["extra"] for line in as_lines)
+    by_id = {str(line["id"]): line["extra"] for line in as_lines}
+    assert {row["id"]: json.loads(row["extra"]) for row in as_csv} == by_id
+
+
+def test_extra_is_one_json_cell_of_the_csv() -> None:
+    extra = FrozenDict({"note": 'a "quoted", text', "parts": [1, {"deep": None}], "count": 2**70})
+    session = ChargingSession(
+        id=1, serial_number="61", from_ms=OCTOBER[0], status=SessionStatus.STARTED, rfid="ABC123", extra=extra
+    )
+    [row] = machine_rows([session], Rfid.MASK)
+    assert row["extra"] == extra
+    assert row["rfid"] == "***123"
+    writer = CsvWriter(MACHINE_COLUMNS)
+    [read] = rows(writer.begin() + writer.add([row]))
+    assert json.loads(read["extra"]) == extra
+
+
+def test_a_field_that_is_added_to_the_record_gets_the_last_column() -> None:
+    @attrs.frozen
+    class Longer(ChargingSession):
+        tariff_name: str | None = None
+
+    assert tuple(columns_of(Longer)) == (*MACHINE_COLUMNS, "tariff_name")
+    assert columns_of(Longer)["tariff_name"](Longer(1, "61", 0, SessionStatus.STARTED, tariff_name="night")) == "night"
 
 
 def test_the_machine_header_is_stable(call: Run, cloud: Cloud) -> None:
@@ -62,7 +102,7 @@ def test_the_machine_header_is_stable(call: Run, cloud: Cloud) -> None:
     assert header == (
         "service_location_id,serial_number,connector,id,status,started_at,ended_at,energy_kwh,start_reading_kwh,"
         "stop_reading_kwh,authentication_type,rfid,user_id,csms_transaction_id,range,duration,priority,smart_mode,"
-        "suspended_by_user,external_control,minimum_excess_percentage,max_amperes\n"
+        "suspended_by_user,external_control,minimum_excess_percentage,max_amperes,extra\n"
     )
 
 
@@ -121,6 +161,13 @@ def test_order_by_start_holds_over_parks_of_several_zones(call: Run, cloud: Clou
     assert starts == sorted(starts)
 
 
+def test_a_park_id_may_have_leading_zeros(call: Run, cloud: Cloud) -> None:
+    assert (
+        call("sessions", f"0{cloud.parks[0]}", cloud.parks[0], *MONTH).out
+        == call("sessions", cloud.parks[0], *MONTH).out
+    )
+
+
 def test_stations_are_asked_by_serial_number(call: Run, cloud: Cloud) -> None:
     serial_number = str(cloud.truth(cloud.parks[0], *OCTOBER)[0]["serialNumber"])
     ended = call("sessions", serial_number, "--stations", *MONTH, "--format", "jsonl")
@@ -177,7 +224,7 @@ def test_a_device_is_written_to_and_not_replaced(call: Run, cloud: Cloud) -> Non
     assert Path("/dev/null").is_char_device()
 
 
-def test_what_was_collected_is_listed_one_line_a_stretch(call: Run, cloud: Cloud) -> None:
+def test_what_is_missing_is_listed_one_line_per_time_range(call: Run, cloud: Cloud) -> None:
     ended = call("sessions", 99, cloud.parks[0], "--year", "2025", "--format", "csv", "--on-error", "collect")
     assert ended.code == 3
     assert len(rows(ended.out)) > 100

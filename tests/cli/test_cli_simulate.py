@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import inspect
+import re
 import signal
 import socket
+import subprocess
+import sys
 from subprocess import Popen
 
+import attrs
 import pytest
 
-from smappee_async.cli.simulate import AssumptionSet, SimulateOptions, WorldName
+from smappee_async.cli.simulate import simulate
 from smappee_async.simulator import Assumptions
+from smappee_async.simulator.__main__ import argument_parser
+from smappee_async.simulator.options import AssumptionSet, SimulateOptions
 
 from .harness import Run, Start
 
@@ -45,26 +52,25 @@ def test_its_time_is_the_time_of_day_by_default(start: Start, call: Run) -> None
 
 
 @pytest.mark.parametrize(
-    ("reading", "assumptions"),
+    ("name", "assumptions"),
     [
-        (AssumptionSet.DEFAULT, Assumptions()),
-        (AssumptionSet.DOCUMENTED, Assumptions.documented()),
-        (AssumptionSet.SEEN, Assumptions.seen_in_clients()),
+        ("default", Assumptions()),
+        ("documented", Assumptions.documented()),
+        ("seen", Assumptions.seen_in_clients()),
     ],
 )
-def test_the_reading_of_the_service_can_be_chosen(reading: AssumptionSet, assumptions: Assumptions) -> None:
-    wish = SimulateOptions(
-        host="localhost",
-        port=0,
-        allow_remote=False,
-        world=WorldName.SMALL,
-        seed=1,
-        parks=1,
-        sessions=1,
-        now=None,
-        reading=reading,
-    )
-    assert wish.simulator().assumptions == assumptions
+def test_an_assumption_set_can_be_chosen(name: AssumptionSet, assumptions: Assumptions) -> None:
+    assert SimulateOptions(world="small", assumptions=name).simulator().assumptions == assumptions
+
+
+def test_both_simulator_commands_have_the_same_options_and_defaults(call: Run) -> None:
+    command = [sys.executable, "-m", "smappee_async.simulator", "--help"]
+    ours = call("simulate", "--help", env={"COLUMNS": "200"}).out
+    theirs = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert set(re.findall(r"--[a-z-]+", ours.partition("Options")[2])) == set(re.findall(r"--[a-z-]+", theirs))
+    defaults = [field.default for field in attrs.fields(SimulateOptions)]
+    assert [parameter.default for parameter in inspect.signature(simulate).parameters.values()] == defaults
+    assert vars(argument_parser().parse_args([])) == attrs.asdict(SimulateOptions())
 
 
 def test_a_port_that_is_taken_is_one_line(call: Run) -> None:

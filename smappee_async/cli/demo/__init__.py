@@ -1,1 +1,1 @@
-"""``smappee-async demo``: a year of many parks, over real HTTP with faults in the way, judged to the last record."""
+"""``smappee-async demo``: fetch a year of many parks through faults, and compare each record with the ledger."""

@@ -1,4 +1,4 @@
-"""The simulator in a process of its own, so that the client does not share a loop, or a core, with it."""
+"""The simulator in a process of its own, so that the client shares neither event loop nor core with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import smappee_async
 from smappee_async.auth.credentials import Credentials
-from smappee_async.cli.exits import Failure
+from smappee_async.cli.ending import Failure
 from smappee_async.timerange import TimeRange
 
 _HERE: Final = str(Path(smappee_async.__file__).parents[1])
@@ -25,31 +25,31 @@ _END_TIMEOUT_S: Final = 5.0
 
 
 class SimulatorProcess:
-    """Runs ``python -m smappee_async.simulator`` while the block lasts, and speaks to its admin routes.
+    """Runs ``python -m smappee_async.simulator`` inside the block, and calls its admin routes.
 
     :raises Failure: it did not start.
     """
 
-    def __init__(self, *, parks: int, sessions_per_year: int, seed: int) -> None:
-        # -P and the path to this very package: a random.py that lies about in the working directory is not imported.
-        command = [sys.executable, "-P", "-m", "smappee_async.simulator", "--parks", str(parks)]
-        self._command = [*command, "--sessions-per-year", str(sessions_per_year), "--seed", str(seed)]
+    def __init__(self, *, parks: int, sessions: int, seed: int, now: str) -> None:
+        # With -P and the path to this package, a file random.py in the working directory is not imported.
+        command = [sys.executable, "-P", "-m", "smappee_async.simulator", "--now", now]
+        self._command = [*command, "--parks", str(parks), "--sessions", str(sessions), "--seed", str(seed)]
         self._environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, (_HERE, os.getenv("PYTHONPATH")))),
         }
-        # Around any proxy of the environment: what is asked is on this machine.
+        # Without the proxy of the environment, because the simulator is on this machine.
         self._opener = build_opener(ProxyHandler({}))
 
     def __enter__(self) -> Self:
-        # A file and not a pipe, which would fill up while nobody reads it.
-        self._complaints: IO[bytes] = tempfile.TemporaryFile()
+        # A file, because a pipe that nobody reads fills up.
+        self._errors: IO[bytes] = tempfile.TemporaryFile()
         self._process = subprocess.Popen(  # noqa: S603 - this Python, and whole numbers
             self._command,
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=self._complaints,
+            stderr=self._errors,
         )
         try:
             self._read_greeting()
@@ -68,9 +68,9 @@ class SimulatorProcess:
         line = self._process.stdout.readline()
         if not line:
             self._process.wait()
-            self._complaints.seek(0)
-            last = self._complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
-            raise Failure(f"the simulator did not start: {last or 'it said nothing'}")
+            self._errors.seek(0)
+            last = self._errors.read().decode(errors="replace").strip().rpartition("\n")[2]
+            raise Failure(f"the simulator did not start: {last or 'it printed nothing'}")
         greeting = json.loads(line)
         account = greeting["account"]
         self.base_url: str = greeting["base_url"]
@@ -90,35 +90,35 @@ class SimulatorProcess:
         finally:
             if self._process.stdout is not None:
                 self._process.stdout.close()
-            self._complaints.close()
+            self._errors.close()
 
     # --- the admin routes ---------------------------------------------------------------------------------------------
 
     def add_faults(self, faults: Sequence[Mapping[str, object]]) -> None:
-        """Let things go wrong from now on."""
-        self._ask("faults", body=list(faults))
+        """Add faults, which strike from now on."""
+        self._call_admin("faults", body=list(faults))
 
     def faults_met(self) -> dict[str, int]:
-        """How often each kind of fault struck."""
+        """How often each kind of fault has struck."""
         met: dict[str, int] = {}
-        for fault in self._ask("faults"):
+        for fault in self._call_admin("faults"):
             name = fault["kind"] if fault["kind"] != "status" else str(fault["status"])
             met[name] = met.get(name, 0) + fault["struck"]
         return met
 
     def truth(self, park: int, time_range: TimeRange) -> tuple[int, str]:
-        """How many completed sessions there are of a park, and the digest of their records."""
-        response = self._ask("ledger", park=park, start=time_range.start_ms, end=time_range.end_ms)
+        """The number of completed sessions of a park, and the digest of their records."""
+        response = self._call_admin("ledger", park=park, start=time_range.start_ms, end=time_range.end_ms)
         return response["count"], response["digest"]
 
     def true_ids(self, park: int, time_range: TimeRange) -> list[int]:
         """The ids of those sessions."""
-        response = self._ask("ledger", park=park, start=time_range.start_ms, end=time_range.end_ms, full=1)
+        response = self._call_admin("ledger", park=park, start=time_range.start_ms, end=time_range.end_ms, full=1)
         return [record["id"] for record in response["sessions"]]
 
-    def _ask(self, route: str, *, body: object = None, **query: object) -> Any:
+    def _call_admin(self, route: str, *, body: object = None, **query: object) -> Any:
         url = f"{self._admin_url}/{route}?{urlencode(query)}"
         data = None if body is None else json.dumps(body).encode()
-        request = Request(url, data=data)  # noqa: S310 - an address that our own child gave
+        request = Request(url, data=data)  # noqa: S310 - the address comes from the child process
         with self._opener.open(request, timeout=_ADMIN_TIMEOUT_S) as response:
             return json.load(response)

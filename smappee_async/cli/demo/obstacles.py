@@ -1,4 +1,4 @@
-"""What is put in the client's way: each thing once, at a park and a month of its own."""
+"""The faults that the demo plans: each one strikes once, at its own park and month."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 Fault = Mapping[str, object]
 
-#: A few seconds of waiting in all. The order spreads the ones that make everybody wait.
+#: They cost a few seconds of waiting. The order spreads those that pause all calls.
 _KINDS: Final[Sequence[Fault]] = (
     {"kind": "reset_before_headers"},
     {"kind": "truncated_json"},
@@ -29,7 +29,7 @@ _KINDS: Final[Sequence[Fault]] = (
     {"kind": "duplicate_records"},
     {"kind": "truncated_body"},
 )
-#: No park meets more of them than a call survives, should all of its months be asked for at once.
+#: If one call asks for all months of a park, it meets all faults of the park; a call survives this many.
 _MOST_PER_PARK: Final = 3
 
 TITLE: Final = (
@@ -39,7 +39,7 @@ TITLE: Final = (
 
 
 def obstacles(parks: Sequence[int], year: int) -> list[Fault]:
-    """The faults for these parks, as the simulator's admin route takes them."""
+    """The faults for these parks, in the format of the simulator's admin route."""
     planned: list[Fault] = []
     for number, kind in enumerate(_KINDS[: _MOST_PER_PARK * len(parks)]):
         lap, place = divmod(number, len(parks))

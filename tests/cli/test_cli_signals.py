@@ -8,17 +8,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from smappee_async.cli.loop import ENDING_SIGNALS, run_async
+from smappee_async.cli.ending import ENDING_SIGNALS, ending_on_signals, run_async
 
 
 @pytest.fixture(params=ENDING_SIGNALS, ids=lambda number: number.name)
 def number(request: pytest.FixtureRequest) -> Iterator[int]:
-    """A signal whose handler raises, as outside a loop; SIGINT is ignored, as in the background of a script."""
+    """An ending signal that has its default handler; the others are ignored."""
     ending: int = request.param
-    before = {each: signal.getsignal(each) for each in (ending, signal.SIGINT)}
-    signal.signal(ending, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    yield ending
+    before = {each: signal.getsignal(each) for each in ENDING_SIGNALS}
+    for each in ENDING_SIGNALS:
+        signal.signal(each, signal.SIG_DFL if each == ending else signal.SIG_IGN)
+    with ending_on_signals():
+        yield ending
+    assert [signal.getsignal(each) for each in ENDING_SIGNALS if each != ending] == [signal.SIG_IGN] * 2
+    assert signal.getsignal(ending) is signal.SIG_DFL
     for each, handler in before.items():
         signal.signal(each, handler)
 
@@ -67,4 +70,3 @@ def test_a_command_that_cancels_itself_was_not_interrupted(number: int) -> None:
 
     with pytest.raises(asyncio.CancelledError):
         run_async(work())
-    assert signal.getsignal(number) is signal.default_int_handler

@@ -1,0 +1,131 @@
+"""The options that commands have, as typer reads them: names and help texts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, TypeAlias
+
+import typer
+
+from smappee_async import defaults
+from smappee_async.cli.output import Format
+from smappee_async.cli.rows import Rfid
+from smappee_async.models import SessionState
+from smappee_async.query.session_query import OnError, Order
+
+_LOGIN: Final = "Login"
+_TIME: Final = "Time range"
+_QUERY: Final = "Query"
+_OUTPUT: Final = "Output"
+
+SECRETS: Final = (
+    "SMAPPEE_CLIENT_SECRET and SMAPPEE_PASSWORD, or SMAPPEE_REFRESH_TOKEN, are read from the environment only, "
+    "because other users of the machine can see command lines."
+)
+
+# --- login -----
+
+BaseUrl: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="SMAPPEE_BASE_URL",
+        show_default=defaults.BASE_URL,
+        help="Base URL of the service, or of a simulator.",
+        rich_help_panel=_LOGIN,
+    ),
+]
+ClientId: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        envvar="SMAPPEE_CLIENT_ID",
+        help="The client id that support@smappee.com gave you.",
+        rich_help_panel=_LOGIN,
+    ),
+]
+Username: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        envvar="SMAPPEE_USERNAME",
+        help="The user name of the account, which is not its e-mail address.",
+        rich_help_panel=_LOGIN,
+    ),
+]
+TokenFile: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        envvar="SMAPPEE_TOKEN_FILE",
+        show_default="~/.config/smappee-async/token.json, if it exists and no password is set",
+        help="The file that keeps the token between runs.",
+        rich_help_panel=_LOGIN,
+    ),
+]
+Concurrency: TypeAlias = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Number of calls at the same time.", rich_help_panel=_QUERY)
+]
+FormatOption: TypeAlias = Annotated[
+    Format,
+    typer.Option("--format", help="A table for people; JSON lines or CSV for programs.", rich_help_panel=_OUTPUT),
+]
+
+# --- sessions ---
+
+Parks: TypeAlias = Annotated[
+    list[str], typer.Argument(metavar="PARK...", help="Service location ids; serial numbers with --stations.")
+]
+Range: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--range",
+        metavar="TEXT",
+        help="2026, 2026-10, 2026-10-03, 2026-10-01..2026-11-01, 2026-10-01T06:00Z.. (open end), 7d (the last 7 days).",
+        rich_help_panel=_TIME,
+    ),
+]
+Month: TypeAlias = Annotated[str | None, typer.Option(metavar="YYYY-MM", help="One month.", rich_help_panel=_TIME)]
+Day: TypeAlias = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="One day.", rich_help_panel=_TIME)]
+Year: TypeAlias = Annotated[str | None, typer.Option(metavar="YYYY", help="One year.", rich_help_panel=_TIME)]
+Zone: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="ZONE",
+        help="Time zone of the dates, such as Europe/Brussels; 'park': the zone of each park.",
+        rich_help_panel=_TIME,
+    ),
+]
+State: TypeAlias = Annotated[SessionState, typer.Option(help="State of the sessions.", rich_help_panel=_QUERY)]
+OrderOption: TypeAlias = Annotated[
+    Order, typer.Option(help="As they arrive, or by start over all parks.", rich_help_panel=_QUERY)
+]
+Stations: TypeAlias = Annotated[
+    bool, typer.Option("--stations", help="PARK... are serial numbers of charging stations.", rich_help_panel=_QUERY)
+]
+OnErrorOption: TypeAlias = Annotated[
+    OnError,
+    typer.Option(
+        help="raise: stop at the first error. collect: go on, list at the end what is missing, and exit with 3.",
+        rich_help_panel=_QUERY,
+    ),
+]
+Deadline: TypeAlias = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="Longest duration of the command.", rich_help_panel=_QUERY)
+]
+Limit: TypeAlias = Annotated[
+    int, typer.Option(min=0, metavar="N", help="Number of rows in the table.", rich_help_panel=_OUTPUT)
+]
+RfidOption: TypeAlias = Annotated[
+    Rfid,
+    typer.Option(help="An RFID identifies a person. mask: show its last three characters.", rich_help_panel=_OUTPUT),
+]
+Output: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write to a file, which appears only when it is complete.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
