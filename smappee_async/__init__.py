@@ -112,7 +112,7 @@ _EXTRA: Final = {"auth.stores.file": "file", "auth.stores.redis": "redis"}
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604 - one list of names, above  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-def __getattr__(name: str) -> object:
+def _load(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     room = _HOME[name]
@@ -124,6 +124,10 @@ def __getattr__(name: str) -> object:
         raise ImportError(f"{name} needs an extra: pip install 'smappee-async[{_EXTRA[room]}]'") from error
     globals()[name] = value
     return value
+
+
+if not TYPE_CHECKING:  # type checkers must find a name that does not exist
+    __getattr__ = _load
 
 
 def __dir__() -> list[str]:

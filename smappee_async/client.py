@@ -81,6 +81,11 @@ class SmappeeClient:
     async def __aenter__(self) -> Self:
         if self._open is not None or self._was_open:
             raise ClientClosed("the client is already open, or was used before")
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            advice = "It does not run under trio; with anyio, choose the backend asyncio"
+            raise ConfigurationError("smappee_async needs a running asyncio event loop", advice=advice) from None
         self._open = _Open(
             self._credentials,
             self._base_url,

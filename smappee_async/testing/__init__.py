@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 __all__ = ["VirtualTimeLoop"]
 
 
-def __getattr__(name: str) -> object:
+def _load(name: str) -> object:
     # Loaded when it is first used, because pytest imports this package in every run, for the plugin in it.
     if name != "VirtualTimeLoop":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -18,3 +18,7 @@ def __getattr__(name: str) -> object:
 
     globals()[name] = VirtualTimeLoop
     return VirtualTimeLoop
+
+
+if not TYPE_CHECKING:  # type checkers must find a name that does not exist
+    __getattr__ = _load

@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-import smappee_async
+import smappee_async.errors
 from smappee_async import Limits, RetryPolicy, SmappeeClient, SmappeeError
 from smappee_async.simulator import Simulator
 
