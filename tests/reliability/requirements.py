@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -19,6 +20,7 @@ _ITEM: Final = re.compile(r"^- `(tests/[\w/.]+)`: (.+)$")
 _HELD_BY: Final = "Tests:"
 
 
+@functools.cache
 def named_in_tests() -> dict[str, list[str]]:
     """The tests that name each requirement in their docstring, as ``path::test``."""
     found: dict[str, list[str]] = defaultdict(list)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.reliability import requirements
+from . import requirements
 
 ROOT = requirements.TESTS.parent
 EXPLANATION = ROOT / "docs" / "explanation"
