@@ -45,3 +45,19 @@ def test_each_part_of_the_package_is_on_the_picture() -> None:
     parts = {path.stem for path in (ROOT / "smappee_async").iterdir() if not path.name.startswith(("_", "py.typed"))}
 
     assert parts - drawn == set()
+
+
+PACKAGE = ROOT / "smappee_async"
+ROWS = re.findall(
+    r"^\| `(\w+)/` \| (.+) \|$", (PROGRAM.parent / "architecture.md").read_text(encoding="utf-8"), re.MULTILINE
+)
+
+
+@pytest.mark.skipif(
+    not (PACKAGE / "query" / "target.py").exists(), reason="the page is about a layout that comes later"
+)
+@pytest.mark.parametrize(("package", "row"), ROWS, ids=[package for package, _ in ROWS])
+def test_the_page_names_each_module_of_a_package_and_no_other(package: str, row: str) -> None:
+    named = {re.findall(r"`(\w+)/?`", each)[0] for each in row.split(" \u00b7 ")}
+
+    assert named == {path.stem for path in (PACKAGE / package).iterdir() if not path.name.startswith("_")}
