@@ -1,47 +1,47 @@
-"""Every requirement has a test that carries its number."""
+"""The page of requirements and the tests say the same, and so does the threat model."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-TESTS = Path(__file__).parents[1]
-#: R4 waits for incremental synchronisation. R39 is about a release, and R40 is in ``test_behaviour_pins.py``.
-REQUIRED = {f"R{number}" for number in range(1, 39)} - {"R4"}
-_TEST = re.compile(r"^ *(?:async )?def (test_\w+)\(.*?\)(?: -> None)?:\n +(\"\"\".*?\"\"\")", re.DOTALL | re.MULTILINE)
-_NUMBER = re.compile(r"\bR[0-9]{1,2}\b")
+import pytest
 
+from . import requirements
 
-def named_in_tests() -> dict[str, list[str]]:
-    """The tests that name each requirement at the head of their docstring."""
-    found: dict[str, list[str]] = {}
-    for path in sorted(TESTS.rglob("test_*.py")):
-        if path == Path(__file__):
-            continue
-        for test, docstring in _TEST.findall(path.read_text()):
-            for number in _NUMBER.findall(docstring):
-                found.setdefault(number, []).append(f"{path.relative_to(TESTS)}::{test}")
-    return found
+ROOT = requirements.TESTS.parent
+EXPLANATION = ROOT / "docs" / "explanation"
+SECTIONS = requirements.sections(requirements.PAGE.read_text(encoding="utf-8"))
+NUMBERS = [f"R{number}" for number in range(1, 41)]
+WRITE_IT = "run 'python -m tests.reliability.requirements', which writes the lists of tests anew"
 
 
-def test_every_requirement_is_named_by_a_test() -> None:
-    missing = sorted(REQUIRED - named_in_tests().keys(), key=lambda number: int(number[1:]))
-
-    assert missing == []
+def test_the_page_has_every_requirement_once_and_in_order() -> None:
+    assert list(SECTIONS) == NUMBERS
 
 
-def test_no_test_names_a_requirement_that_does_not_exist() -> None:
-    known = {f"R{number}" for number in range(1, 41)}
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_page_lists_the_tests_that_name_a_requirement(number: str) -> None:
+    assert requirements.listed(SECTIONS[number]) == requirements.named_in_tests().get(number, []), WRITE_IT
 
-    assert {number: tests for number, tests in named_in_tests().items() if number not in known} == {}
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_only_a_requirement_that_is_not_held_has_no_test(number: str) -> None:
+    said = re.findall(r"^\*\*(Held|Held in part|Not held)\.\*\*", SECTIONS[number], re.MULTILINE)
+
+    assert len(said) == 1
+    assert (said == ["Not held"]) == (requirements.listed(SECTIONS[number]) == [])
+
+
+def test_each_number_that_stands_in_the_tests_is_on_the_page() -> None:
+    assert requirements.mentioned_in_tests() - SECTIONS.keys() == set()
 
 
 def test_the_documents_that_a_release_needs_are_there() -> None:
     """R39: what is written down; its figures come from the committed programs."""
-    root = TESTS.parent
-    for name in ("SECURITY.md", "THREAT_MODEL.md", "CHANGELOG.md", "LICENSE", "smappee_async/py.typed"):
-        assert (root / name).is_file(), name
-    for workflow in (root / ".github" / "workflows").glob("*.yml"):
+    documents = ("SECURITY.md", "docs/explanation/threat-model.md", "CHANGELOG.md", "LICENSE", "smappee_async/py.typed")
+    for name in documents:
+        assert (ROOT / name).is_file(), name
+    for workflow in (ROOT / ".github" / "workflows").glob("*.yml"):
         text = workflow.read_text()
         assert re.search(r"^permissions: \{\}$", text, re.MULTILINE), workflow.name
         for used in re.findall(r"uses: *(\S+.*)", text):
@@ -51,10 +51,10 @@ def test_the_documents_that_a_release_needs_are_there() -> None:
 
 def test_a_mitigation_of_the_threat_model_points_at_a_test_that_exists() -> None:
     """R39."""
-    text = (TESTS.parent / "THREAT_MODEL.md").read_text()
+    text = (EXPLANATION / "threat-model.md").read_text(encoding="utf-8")
     pointers = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
 
     assert len(pointers) > 15
     for path, test in pointers:
-        assert (TESTS.parent / path).is_file(), path
-        assert f"def {test}" in (TESTS.parent / path).read_text(), (path, test)
+        assert (ROOT / path).is_file(), path
+        assert f"def {test}" in (ROOT / path).read_text(encoding="utf-8"), (path, test)
