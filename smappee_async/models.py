@@ -92,6 +92,22 @@ OPEN_STATUSES: Final = frozenset(
 )
 
 
+def is_certainly_active(to_ms: int | None, status: SessionStatus) -> bool:
+    """Whether a session has an open status and no end, so that it runs beyond doubt.
+
+    An unknown status is never certain.
+    """
+    return to_ms is None and status in OPEN_STATUSES
+
+
+def is_certainly_completed(to_ms: int | None, status: SessionStatus) -> bool:
+    """Whether a session has the status ``STOPPED`` and an end, so that it is over beyond doubt.
+
+    An unknown status is never certain.
+    """
+    return to_ms is not None and status == SessionStatus.STOPPED
+
+
 def mask_rfid(rfid: str | None) -> str:
     """An RFID names a person: only its last three characters are shown."""
     return "None" if rfid is None else repr("***" + rfid[-3:] if len(rfid) > 3 else "***")
@@ -196,13 +212,13 @@ class ChargingSession:
 
     @property
     def is_certainly_active(self) -> bool:
-        """An open status and no end: no doubt that it runs. An unknown status is never certain."""
-        return self.to_ms is None and self.status in OPEN_STATUSES
+        """Whether it has an open status and no end. An unknown status is never certain."""
+        return is_certainly_active(self.to_ms, self.status)
 
     @property
     def is_certainly_completed(self) -> bool:
-        """``STOPPED`` and an end: no doubt that it is over. An unknown status is never certain."""
-        return self.to_ms is not None and self.status == SessionStatus.STOPPED
+        """Whether it has the status ``STOPPED`` and an end. An unknown status is never certain."""
+        return is_certainly_completed(self.to_ms, self.status)
 
 
 @attrs.frozen(weakref_slot=False)

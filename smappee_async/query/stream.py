@@ -28,7 +28,7 @@ from smappee_async.query.checkpoint import Checkpoint, Progress
 from smappee_async.query.fetch import Fetched, Fetcher
 from smappee_async.query.plan import Plan, Target
 from smappee_async.query.read_chunk import ChunkReader
-from smappee_async.query.select import Account, select_sessions
+from smappee_async.query.select import StreamAccount, select_sessions
 from smappee_async.query.session_query import SessionQuery
 from smappee_async.query.truncation import TruncationCheck
 from smappee_async.transport.call import CallCost, Caller
@@ -146,7 +146,7 @@ class _Reader:
     """The working side of a stream; knows nothing of the stream itself."""
 
     def __init__(self, query: SessionQuery, service: Service) -> None:
-        self.account = Account()
+        self.account = StreamAccount()
         self.progress = Progress(query.state, query.resume)
         self._question = query
         self._service = service

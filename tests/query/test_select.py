@@ -16,7 +16,7 @@ from smappee_async.defaults import SLICE_SESSIONS
 from smappee_async.errors import ResponseDecodeError
 from smappee_async.models import OPEN_STATUSES, ChargingSession, SessionState, SessionStatus
 from smappee_async.query.plan import Chunk, Target
-from smappee_async.query.select import Account, select_sessions
+from smappee_async.query.select import StreamAccount, select_sessions
 from smappee_async.timerange import TimeRange
 
 START, END = 1_709_600_000_000, 1_709_700_000_000
@@ -40,7 +40,7 @@ class Sifted:
 
     slices: list[list[ChargingSession]]
     last: list[bool]
-    account: Account
+    account: StreamAccount
     told: list[str]
 
     @property
@@ -49,16 +49,16 @@ class Sifted:
 
 
 def sift_all(
-    *responses: list[Any], chunk: Chunk = PIECE, state: SessionState = "all", account: Account | None = None
+    *responses: list[Any], chunk: Chunk = PIECE, state: SessionState = "all", account: StreamAccount | None = None
 ) -> Sifted:
-    account = Account() if account is None else account
+    account = StreamAccount() if account is None else account
     told: list[str] = []
     raws = [[msgspec.Raw(json.dumps(each).encode()) for each in response] for response in responses]
     found = list(select_sessions(chunk, raws, state, account, on_invalid="collect", on_unknown_status=told.append))
     return Sifted([kept for kept, _ in found], [last for _, last in found], account, told)
 
 
-def balance(account: Account) -> int:
+def balance(account: StreamAccount) -> int:
     return account.kept + account.filtered + account.duplicates + len(account.invalid)
 
 
@@ -95,7 +95,7 @@ def test_every_record_is_accounted_for_exactly_once(
 def test_the_account_balances_also_where_the_first_unreadable_record_ends_it(
     response: list[Record], state: SessionState
 ) -> None:
-    account = Account()
+    account = StreamAccount()
     raws = [msgspec.Raw(json.dumps(each).encode()) for each in response]
     try:
         list(select_sessions(PIECE, [raws], state, account, on_invalid="raise", on_unknown_status=lambda _: None))
@@ -108,7 +108,7 @@ def test_the_account_balances_also_where_the_first_unreadable_record_ends_it(
 
 
 def test_an_account_goes_on_from_chunk_to_chunk() -> None:
-    account = Account()
+    account = StreamAccount()
     for _ in range(2):
         sift_all([record(1), record(2)], account=account)
     assert (account.received, account.kept, account.duplicates) == (4, 4, 0)
@@ -221,7 +221,7 @@ def test_an_unreadable_record_of_a_station_names_the_station() -> None:
 
 def test_the_first_unreadable_record_is_raised_where_that_is_asked_and_shows_nothing_of_itself() -> None:
     bad = msgspec.Raw(json.dumps(record(rfid=["PERSONAL"], status="CHARGING")).encode())
-    account = Account()
+    account = StreamAccount()
     with pytest.raises(ResponseDecodeError) as caught:
         list(select_sessions(PIECE, [[bad]], "all", account, on_invalid="raise", on_unknown_status=lambda _: None))
     assert (caught.value.index, caught.value.json_path) == (0, "$.rfid")
@@ -238,7 +238,7 @@ def test_the_first_unreadable_record_is_raised_where_that_is_asked_and_shows_not
 
 
 def test_an_unknown_status_is_told_once_and_counted_each_time() -> None:
-    account = Account()
+    account = StreamAccount()
     response = [record(1, status="PARKED"), record(2, status="PARKED"), record(3, status="FINISHED"), record(4)]
     assert sift_all(response, account=account).told == ["PARKED", "FINISHED"]
     assert sift_all(response, account=account).told == []
@@ -268,7 +268,7 @@ def test_sessions_come_in_slices_of_which_there_is_a_last_one(lengths: list[int]
 
 
 def test_nothing_is_read_before_its_slice_is_taken() -> None:
-    account = Account()
+    account = StreamAccount()
     raws = [msgspec.Raw(json.dumps(record(number)).encode()) for number in range(SLICE_SESSIONS + 5)]
     slices = select_sessions(PIECE, [raws], "all", account, on_invalid="raise", on_unknown_status=lambda _: None)
     next(slices)
