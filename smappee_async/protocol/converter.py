@@ -1,45 +1,64 @@
-"""The one cattrs converter, which structures every record; msgspec decodes the JSON under it.
+"""The one cattrs converter, which structures every record. Under it, msgspec decodes the JSON.
 
 ::
 
     from smappee_async import ChargingSession, converter
 
-    sessions = converter.structure(json_bytes, list[ChargingSession])   # the fast way: JSON as bytes
-    session = converter.structure({"id": 1, "from": ...}, ChargingSession)   # an object that is decoded already
+    sessions = converter.structure(json_bytes, list[ChargingSession])
+    whole = {"id": 7, "serialNumber": 582, "from": 1772323200000, "status": "STOPPED"}
+    session = converter.structure(whole, ChargingSession)
 
+The first call is the fast way: the text of a JSON array, as bytes. The second takes an object that is decoded already.
 Both read the service's keys, keep unknown keys in ``extra``, and coerce nothing. What is not such a record is a
 :class:`~smappee_async.ResponseDecodeError` that names the place (``json_path``, and ``index`` in a list) and what was
-expected there. It never contains the value, because a value may name a person. (The frames of its traceback do lead
-to the argument: a crash reporter that shows local variables shows it.)
+expected there. Its text never contains the value, because a value may name a person. The frames of its traceback lead
+to what you passed in: a crash reporter that shows local variables shows it.
 
-**Back to data.** ``converter.unstructure(session)`` gives the object as the service writes it: the service's keys,
-absent keys stay absent, and ``extra`` is merged back. ``service_location_id`` is not in it, because the service does
-not send it, and a serial number is always a text. ``converter.to_plain(session)`` gives a dictionary of every field
-under its Python name, of plain types that JSON has, and ``converter.from_plain(plain, ChargingSession)`` the same
-session again.
+**Back to data.** ``unstructure`` gives the object as the service writes it: the service's keys, absent keys stay
+absent, and ``extra`` is merged back. ``service_location_id`` is not in it, because the service does not send it, and a
+serial number is always a text. ``to_plain`` gives every field under its Python name, of types that JSON has, and
+``from_plain`` gives the same record again::
 
-**A class of your own from a session.** An attrs class is structured from a record by the names of its fields: they are
-the fields or the properties of the record, and the types are checked::
+    wire = converter.unstructure(session)
+    plain = converter.to_plain(session)
+    assert converter.from_plain(plain, ChargingSession) == session
+
+**A class of your own from a session.** The fields of an attrs class are taken from the fields and properties of the
+record that have the same names, and their types are checked::
+
+    from datetime import datetime
+    from decimal import Decimal
+
+    import attrs
 
     @attrs.frozen
-    class Invoice:
+    class Charge:
         id: int
         started_at: datetime
         energy_kwh: Decimal | None
 
-    invoice = converter.structure(session, Invoice)
-    invoices = converter.structure(sessions, list[Invoice])
+    charge = converter.structure(session, Charge)
+    charges = converter.structure(sessions, list[Charge])
 
-**A hook of your own.** Hooks are those of cattrs. Take a copy of the converter for them, so that they apply to your
-program's own calls only. How the records themselves are read is fixed and does not change with such a hook::
+**A hook of your own.** Hooks are those of cattrs. Register them with a copy of the converter, so that they apply to the
+calls of your own program only. A hook does not change how the records of this package are read::
+
+    class Energy(Decimal):
+        pass
 
     mine = converter.copy()
-    mine.register_structure_hook(Energy, lambda session, _: Energy(session.energy_kwh or 0))
-    mine.register_unstructure_hook(Decimal, str)
+    mine.register_structure_hook(Energy, lambda value, _: Energy(str(value)))
+    mine.register_unstructure_hook(Energy, str)
 
-    energy = mine.structure(session, Energy)
+    @attrs.frozen
+    class Meter:
+        start_reading: Energy | None
+        stop_reading: Energy | None
 
-An error of a class of your own is the ``ClassValidationError`` of cattrs. The texts of the hooks here name types only.
+    meter = mine.structure(session, Meter)
+    texts = mine.unstructure(meter)
+
+What is not such a class is a ``ClassValidationError`` of cattrs. The texts of the hooks here name types only.
 """
 
 from __future__ import annotations
@@ -213,7 +232,7 @@ class _RecordHooks(Generic[RecordT]):
 
     def _several(self, value: object) -> list[RecordT] | ResponseDecodeError:
         if isinstance(value, bytes | bytearray | msgspec.Raw):
-            records = self._reader.decode_array(value)
+            records = self._reader.decode_array(bytes(value))
             return records if isinstance(records, ResponseDecodeError) else records.build()
         if not isinstance(value, list | tuple):
             return ResponseDecodeError("records cannot be read: expected a list, or JSON as bytes", json_path="$")

@@ -79,6 +79,8 @@ class WireFormat(Generic[RecordT]):
 
     def __init__(self, record_type: type[RecordT]) -> None:
         self.record_type = record_type
+        # At once and with the Annotated markers, because attrs resolves the types of a class only once.
+        attrs.resolve_types(record_type, include_extras=True)
 
     # Made when they are first needed, so that an import does not pay for what a program does not read.
 
@@ -176,8 +178,6 @@ def without_none(annotation: Any) -> tuple[Any, bool]:
 
 
 def _wire_fields(record_type: type) -> list[attrs.Attribute[Any]]:
-    # With its Annotated markers, which attrs.resolve_types drops otherwise.
-    attrs.resolve_types(record_type, include_extras=True)
     return [field for field in attrs.fields(record_type) if wire_key(field) is not None]
 
 
