@@ -27,6 +27,8 @@ from smappee_async.models import (
     SessionBatch,
     SessionStatus,
     StreamStats,
+    is_certainly_active,
+    is_certainly_completed,
 )
 from smappee_async.timerange import TimeRange
 
@@ -202,6 +204,7 @@ def test_only_status_and_end_together_make_certain(
 ) -> None:
     made = session(status=status, to_ms=to_ms)
     assert (made.is_certainly_active, made.is_certainly_completed) == (active, completed)
+    assert (is_certainly_active(to_ms, status), is_certainly_completed(to_ms, status)) == (active, completed)
 
 
 # --- values -----------------------------------------------------------------------------------------------------------

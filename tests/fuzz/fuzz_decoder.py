@@ -150,7 +150,7 @@ def main() -> None:
 
     for name in [name for name in sys.modules if name.partition(".")[0] == "smappee_async"]:
         del sys.modules[name]
-    # RetryDecision, this file and the package with it, so that atheris sees which branches an input takes.
+    # Imported again, this file and the package with it, so that atheris sees which branches an input takes.
     with atheris.instrument_imports(include=["smappee_async"]):
         harness = importlib.import_module(Path(__file__).stem)
     atheris.Setup(sys.argv, harness.check)
