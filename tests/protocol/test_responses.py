@@ -1,4 +1,4 @@
-"""What a response means: records, an error of its own class, or an outcome of a token call; never something in between."""
+"""What a response means: records, an error of the right class, or an outcome of a token call; never a part of it."""
 
 from __future__ import annotations
 
