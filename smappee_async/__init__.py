@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from smappee_async.models import SessionBatch as SessionBatch
     from smappee_async.models import SessionStatus as SessionStatus
     from smappee_async.models import StreamStats as StreamStats
+    from smappee_async.protocol.converter import converter as converter
     from smappee_async.query.session_query import SessionQuery as SessionQuery
     from smappee_async.query.stream import SessionStream as SessionStream
     from smappee_async.query.target import Target as Target
@@ -101,6 +102,7 @@ _ROOMS: Final = {
         "SessionStatus",
         "StreamStats",
     ),
+    "protocol.converter": ("converter",),
     "query.session_query": ("SessionQuery",),
     "query.stream": ("SessionStream",),
     "query.target": ("Target",),

@@ -1,4 +1,4 @@
-"""The records that come out: sessions, service locations, and the account of a query."""
+"""The records that the client hands over: sessions, service locations, batches, and the statistics of a stream."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _EXACT: Final = Context(prec=1100)
 
 
 class FrozenDict(dict[str, JsonValue]):
-    """A mapping that cannot be changed, but compares, copies and pickles as a dict does."""
+    """A dictionary that cannot be changed. It compares, copies and pickles as a ``dict`` does."""
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("records are immutable")
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = _refuse
-    setdefault = update = _refuse  # pyright: ignore[reportAssignmentType] - it takes whatever they take
+    setdefault = update = _refuse  # pyright: ignore[reportAssignmentType] - it accepts any arguments
 
     def __reduce__(self) -> tuple[type[FrozenDict], tuple[dict[str, JsonValue]]]:
         return FrozenDict, (dict(self),)
@@ -41,22 +41,22 @@ NOTHING_EXTRA: Final[Mapping[str, JsonValue]] = FrozenDict()
 
 
 class SessionStatus(StrEnum):
-    """Where a charging session stands (page 2803007489).
+    """The status of a charging session (page 2803007489).
 
-    A status that Smappee invents later keeps its text: ``SessionStatus("PARKED")`` is a member of its own that equals
-    ``"PARKED"``, and its :attr:`is_known` is false. The service lets a status go backwards; do not build on an order.
+    A status that the documentation does not name keeps its text: ``SessionStatus("PARKED")`` is a value of its own that
+    equals ``"PARKED"``, and its :attr:`is_known` is false. Statuses have no order: one may change back.
     """
 
     INITIAL = "INITIAL"
-    """The session is being set up; moves to STARTED or CHARGING almost at once."""
+    """The session is being set up; it changes to STARTED or CHARGING within seconds."""
     STARTED = "STARTED"
-    """Started on Smappee's side, but the car does not take energy, perhaps because its driver paused it."""
+    """Smappee has started the session, but the car takes no energy, perhaps because the driver paused it."""
     CHARGING = "CHARGING"
     """The car takes energy."""
     SUSPENDED = "SUSPENDED"
-    """Smappee holds the session back, to protect the fuses for example."""
+    """Smappee has paused the session, for example to protect the fuses."""
     STOPPING = "STOPPING"
-    """Between CHARGING and STOPPED after a stop from afar; legacy."""
+    """Between CHARGING and STOPPED after a remote stop; legacy."""
     STOPPED = "STOPPED"
     """The session has ended."""
 
@@ -64,7 +64,7 @@ class SessionStatus(StrEnum):
     def _missing_(cls, value: object) -> Self | None:
         if not isinstance(value, str):
             return None
-        # Not entered in the enum's own table: a peer that invents statuses must not make this process grow.
+        # Not added to the table of the enum, because a server that invents statuses must not make the process grow.
         unknown = str.__new__(cls, value)
         unknown._name_ = value
         unknown._value_ = value
@@ -77,7 +77,7 @@ class SessionStatus(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """Whether the documentation says that the session still runs; false for an unknown status."""
+        """Whether the documentation says that a session with this status runs; false for an unknown status."""
         return self in OPEN_STATUSES
 
 
@@ -92,17 +92,33 @@ OPEN_STATUSES: Final = frozenset(
 )
 
 
+def is_certainly_active(to_ms: int | None, status: SessionStatus) -> bool:
+    """Whether a session has an open status and no end, so that it runs beyond doubt.
+
+    An unknown status is never certain.
+    """
+    return to_ms is None and status in OPEN_STATUSES
+
+
+def is_certainly_completed(to_ms: int | None, status: SessionStatus) -> bool:
+    """Whether a session has the status ``STOPPED`` and an end, so that it is over beyond doubt.
+
+    An unknown status is never certain.
+    """
+    return to_ms is not None and status == SessionStatus.STOPPED
+
+
 def mask_rfid(rfid: str | None) -> str:
-    """An RFID names a person: only its last three characters are shown."""
+    """The text that ``repr`` shows: the last three characters only, because an RFID names a person."""
     return "None" if rfid is None else repr("***" + rfid[-3:] if len(rfid) > 3 else "***")
 
 
 def show_names(extra: Mapping[str, JsonValue]) -> str:
-    """What nobody knew may name a person as well: only the keys are shown."""
+    """The text that ``repr`` shows: the keys only, because the values of unknown keys may name a person."""
     return f"<{', '.join(extra) or 'nothing'}>"
 
 
-#: A field that is not on the wire under one name: the client fills it.
+#: A field that is no key of the wire record: the client fills it.
 _ADDED: Final = {"wire": None}
 
 
@@ -110,8 +126,10 @@ _ADDED: Final = {"wire": None}
 class ChargingSession:
     """One charging session, as the service reported it.
 
-    Fields carry the service's own names and values (page 2803007489, and what public clients have seen); the
-    properties derive from them and cost nothing until read. Identity is :attr:`key`: park and id.
+    The fields have the names and the values of the service (page 2803007489, and what public clients have seen). The
+    properties are computed from them when they are read. The identity is :attr:`key`: park and id.
+
+    A field is one line here: how it is read and written follows from its name and its type.
     """
 
     id: int
@@ -121,13 +139,13 @@ class ChargingSession:
     from_ms: EpochMs = attrs.field(metadata={"wire": "from"})
     """Start of the session, milliseconds since 1970. See :attr:`started_at`."""
     status: SessionStatus
-    """Where the session stands; an unknown one keeps its text."""
+    """The status; an unknown one keeps its text."""
     to_ms: EpochMs | None = attrs.field(default=None, metadata={"wire": "to"})
     """End of the session, milliseconds since 1970; absent while it runs. See :attr:`ended_at`."""
     connector: int | None = None
     """Position of the connector on the station: 1 is right, 2 is left."""
     authentication_type: str | None = None
-    """How the driver identified, such as ``RFID``; absent for free charging."""
+    """How the driver was identified, such as ``RFID``; absent for free charging."""
     rfid: str | None = attrs.field(default=None, repr=mask_rfid)
     """The card that was held to the station. Personal data: ``repr`` shows its last three characters only."""
     csms_transaction_id: str | None = None
@@ -141,9 +159,9 @@ class ChargingSession:
     energy: float | None = None
     """Energy as reported, kWh; grows while the session runs. See :attr:`energy_kwh`."""
     range: Number | None = None
-    """The service's own; probably the kilometres asked of smart charging, not a length of time."""
+    """Not documented; probably the kilometres that smart charging shall add, not a range of time."""
     duration: Number | None = None
-    """The service's own; probably the hours given to smart charging, not the session's. See :attr:`elapsed`."""
+    """Not documented; probably the hours that smart charging may take, not the session's. See :attr:`elapsed`."""
     priority: int | None = None
     """Smart-charging priority."""
     suspended_by_user: bool | None = None
@@ -153,18 +171,18 @@ class ChargingSession:
     smart_mode: str | None = None
     """Smart-charging mode; its values are not documented."""
     minimum_excess_percentage: int | None = None
-    """Share of solar surplus to charge with at least, 0 to 100."""
+    """Least share of solar surplus to charge with, per cent."""
     max_amperes: tuple[Number, ...] | None = None
-    """Highest currents, A, probably one a phase."""
+    """Highest currents, A; probably one for each phase."""
     service_location_id: int | None = attrs.field(default=None, hash=False, metadata=_ADDED)
-    """The charging park that was asked. Added by the client, for the record does not name it; ``None`` when a
+    """The charging park that was asked. The client adds it, because the record does not name its park; ``None`` if a
     charging station was asked."""
     extra: Mapping[str, JsonValue] = attrs.field(default=NOTHING_EXTRA, hash=False, metadata=_ADDED, repr=show_names)
-    """What else the record held, under the service's own names."""
+    """The unknown keys of the record and their values."""
 
     @property
     def key(self) -> tuple[int | str, int]:
-        """What identifies the session: park and id; station serial number and id where a station was asked."""
+        """What identifies the session: park and id; if a station was asked, serial number of the station and id."""
         return (self.service_location_id if self.service_location_id is not None else self.serial_number, self.id)
 
     @property
@@ -186,7 +204,7 @@ class ChargingSession:
     def energy_kwh(self) -> Decimal | None:
         """Energy in kWh, exact: as reported, else stop reading minus start reading; ``None`` if neither is known.
 
-        Taken from the numbers' shortest text, so that 115.21 - 100.96 is 14.25 to the last digit.
+        Computed from the shortest texts of the numbers, so that 115.21 - 100.96 is exactly 14.25.
         """
         if self.energy is not None:
             return Decimal(repr(self.energy))
@@ -196,13 +214,13 @@ class ChargingSession:
 
     @property
     def is_certainly_active(self) -> bool:
-        """An open status and no end: no doubt that it runs. An unknown status is never certain."""
-        return self.to_ms is None and self.status in OPEN_STATUSES
+        """Whether it has an open status and no end. An unknown status is never certain."""
+        return is_certainly_active(self.to_ms, self.status)
 
     @property
     def is_certainly_completed(self) -> bool:
-        """``STOPPED`` and an end: no doubt that it is over. An unknown status is never certain."""
-        return self.to_ms is not None and self.status == SessionStatus.STOPPED
+        """Whether it has the status ``STOPPED`` and an end. An unknown status is never certain."""
+        return is_certainly_completed(self.to_ms, self.status)
 
 
 @attrs.frozen(weakref_slot=False)
@@ -210,13 +228,13 @@ class ServiceLocation:
     """A service location that the account can see; a charging park is one ("Get Servicelocations")."""
 
     id: int = attrs.field(metadata={"wire": "serviceLocationId"})
-    """The number that every other call asks for."""
+    """The number that the other calls take."""
     name: str | None = None
     uuid: str | None = attrs.field(default=None, metadata={"wire": "serviceLocationUuid"})
     device_serial_number: str | None = None
     """Serial number of the gateway, not of a charging station; may be absent."""
     extra: Mapping[str, JsonValue] = attrs.field(default=NOTHING_EXTRA, hash=False, metadata=_ADDED, repr=show_names)
-    """What else the record held, under the service's own names."""
+    """The unknown keys of the record and their values."""
 
 
 @attrs.frozen(weakref_slot=False)
@@ -227,7 +245,7 @@ class ServiceLocationInfo:
     name: str | None = None
     uuid: str | None = attrs.field(default=None, metadata={"wire": "serviceLocationUuid"})
     timezone: str | None = None
-    """IANA name: the zone in which this location's days and months begin."""
+    """IANA name of the time zone of this location's days and months."""
     currency: str | None = attrs.field(default=None, metadata={"wire": "electricityCurrency"})
     """Currency of :attr:`electricity_cost`, such as ``EUR``."""
     electricity_cost: float | None = None
@@ -235,14 +253,14 @@ class ServiceLocationInfo:
     latitude: float | None = attrs.field(default=None, metadata={"wire": "lat"})
     longitude: float | None = attrs.field(default=None, metadata={"wire": "lon"})
     extra: Mapping[str, JsonValue] = attrs.field(default=NOTHING_EXTRA, hash=False, metadata=_ADDED, repr=show_names)
-    """What else the record held: appliances, actuators, sensors, channels."""
+    """The unknown keys of the record and their values: appliances, actuators, sensors, channels."""
 
 
 @attrs.frozen(kw_only=True)
 class SessionBatch:
-    """Sessions of one charging park, or station, and one stretch of time.
+    """Sessions of one charging park, or station, and one chunk.
 
-    A long response comes as several batches of the same ``time_range``; the last of them has ``is_last`` set.
+    A large response gives several batches of the same ``time_range``; the last of them has ``is_last`` set.
     """
 
     service_location_id: int | None
@@ -254,17 +272,17 @@ class SessionBatch:
 
 @attrs.frozen(kw_only=True)
 class InvalidRecord:
-    """A record that could not be read, with ``on_invalid="collect"``."""
+    """A record that could not be read, collected with ``on_invalid="collect"``."""
 
     error: SmappeeError
     """What is wrong with it: park, range, index and JSON path."""
     raw: bytes = attrs.field(repr=lambda raw: f"<{len(raw)} bytes>")
-    """The record as it came; may hold an RFID, so ``repr`` does not show it."""
+    """The JSON text of the record. It may hold an RFID, so ``repr`` does not show it."""
 
 
 @attrs.frozen(kw_only=True)
 class ChunkFailure:
-    """A stretch of time of one park that could not be read, with ``on_error="collect"``."""
+    """A chunk that could not be read, collected with ``on_error="collect"``."""
 
     service_location_id: int | None
     serial_number: str | None
@@ -274,25 +292,25 @@ class ChunkFailure:
 
 @attrs.frozen(kw_only=True)
 class StreamStats:
-    """The account of a stream so far. Always: received = sessions + filtered + duplicates + invalid."""
+    """What a stream has counted so far. Always: received = sessions + filtered + duplicates + invalid."""
 
     received: int = 0
-    """Records that arrived and have been looked at."""
+    """Records that arrived and were looked at."""
     sessions: int = 0
     """Sessions handed to the consumer."""
     filtered: int = 0
-    """Left out: certainly of the other state, or started outside the range that was asked."""
+    """Records left out because they are certainly of the other state, or started outside the range of their chunk."""
     duplicates: int = 0
-    """Left out: the same session came more than once."""
+    """Records left out because the same session came more than once."""
     invalid: int = 0
-    """Left out: unreadable, and listed in ``SessionStream.invalid``."""
+    """Records left out because they cannot be read; ``SessionStream.invalid`` lists them."""
     unknown_statuses: int = 0
-    """Handed over with a status that the documentation does not name."""
+    """Sessions handed over with a status that the documentation does not name."""
     chunks: int = 0
-    """Chunks read whole."""
+    """Chunks read completely."""
     requests: int = 0
-    """Requests sent, tries included."""
+    """Requests sent, retries included."""
     retries: int = 0
     """Requests sent again after a failure."""
     bytes: int = 0
-    """Size of the responses, unpacked."""
+    """Size of the responses, uncompressed."""

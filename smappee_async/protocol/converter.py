@@ -1,80 +1,137 @@
-"""JSON to attrs records: types are checked in C while decoding, and cattrs structures what needs a closer look.
+"""The one cattrs converter, which structures every record. Under it, msgspec decodes the JSON.
 
-The attrs class is the only description of a record. From it come a wire type for msgspec, which decodes and checks in
-one pass, and a cattrs hook, which builds the record. A record that the wire type refuses (a key that nobody knew, a
-wrong type) is decoded again as plain JSON and structured by cattrs field by field, so that unknown keys are kept and an
-error names its place.
+::
+
+    from smappee_async import ChargingSession, converter
+
+    sessions = converter.structure(json_bytes, list[ChargingSession])
+    whole = {"id": 7, "serialNumber": 582, "from": 1772323200000, "status": "STOPPED"}
+    session = converter.structure(whole, ChargingSession)
+
+The first call is the fast way: the text of a JSON array, as bytes. The second takes an object that is decoded already.
+Both read the service's keys, keep unknown keys in ``extra``, and coerce nothing. What is not such a record is a
+:class:`~smappee_async.ResponseDecodeError` that names the place (``json_path``, and ``index`` in a list) and what was
+expected there. Its text never contains the value, because a value may name a person. The frames of its traceback lead
+to what you passed in: a crash reporter that shows local variables shows it.
+
+**Back to data.** ``unstructure`` gives the object as the service writes it: the service's keys, absent keys stay
+absent, and ``extra`` is merged back. ``service_location_id`` is not in it, because the service does not send it, and a
+serial number is always a text. ``to_plain`` gives every field under its Python name, of types that JSON has, and
+``from_plain`` gives the same record again::
+
+    wire = converter.unstructure(session)
+    plain = converter.to_plain(session)
+    assert converter.from_plain(plain, ChargingSession) == session
+
+**A class of your own from a session.** The fields of an attrs class are taken from the fields and properties of the
+record that have the same names, and their types are checked::
+
+    from datetime import datetime
+    from decimal import Decimal
+
+    import attrs
+
+    @attrs.frozen
+    class Charge:
+        id: int
+        started_at: datetime
+        energy_kwh: Decimal | None
+
+    charge = converter.structure(session, Charge)
+    charges = converter.structure(sessions, list[Charge])
+
+**A hook of your own.** Hooks are those of cattrs. Register them with a copy of the converter, so that they apply to the
+calls of your own program only. A hook does not change how the records of this package are read::
+
+    class Energy(Decimal):
+        pass
+
+    mine = converter.copy()
+    mine.register_structure_hook(Energy, lambda value, _: Energy(str(value)))
+    mine.register_unstructure_hook(Energy, str)
+
+    @attrs.frozen
+    class Meter:
+        start_reading: Energy | None
+        stop_reading: Energy | None
+
+    meter = mine.structure(session, Meter)
+    texts = mine.unstructure(meter)
+
+What is not such a class is a ``ClassValidationError`` of cattrs. The texts of the hooks here name types only.
 """
 
 from __future__ import annotations
 
 import functools
-import math
-import re
-from collections.abc import Callable, Container, Iterator, Sequence
-from types import NoneType, UnionType
-from typing import Annotated, Any, Final, Generic, TypeVar, Union, get_args, get_origin
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
 import attrs
 import cattrs
 import msgspec
-from cattrs.errors import ClassValidationError, IterableValidationError
+from cattrs.errors import ClassValidationError
 from cattrs.gen import make_dict_structure_fn, override
 
-from smappee_async.defaults import EARLIEST_MS, LATEST_MS
-from smappee_async.errors import ResponseDecodeError
-from smappee_async.models import (
-    ChargingSession,
-    EpochMs,
-    FrozenDict,
-    Number,
-    SerialNumber,
-    ServiceLocation,
-    ServiceLocationInfo,
-    SessionStatus,
-)
+from smappee_async.errors import ResponseDecodeError, unwrap
+from smappee_async.models import ChargingSession, FrozenDict, JsonValue, ServiceLocation, ServiceLocationInfo
+from smappee_async.protocol import strict
+from smappee_async.protocol.wire import UNREADABLE, RecordT, WireFormat, WireRecords, text_of
 
-RecordT = TypeVar("RecordT", bound=attrs.AttrsInstance)
-_INT64: Final = 2**63
-# Some services write numbers as text; that is no loss, so it is read, unlike true for 1 or null for a text.
-_WHOLE: Final = re.compile(r"-?[0-9]{1,19}", re.ASCII)
-_DECIMAL: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
-
-
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_RAW_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class RecordReader(Generic[RecordT]):
-    """Reads one kind of record."""
+    """Reads one class of records from JSON."""
 
     def __init__(self, record_type: type[RecordT]) -> None:
-        fields = _wire_fields(record_type)
-        self._type = record_type
-        self._wire_names = {field.name: str(_wire_name(field)) for field in fields}
-        self._known = frozenset(self._wire_names.values())
-        self._added = [field.name for field in attrs.fields(record_type) if field.name not in self._wire_names]
-        self._decode = _list_decoder(_wire_type(record_type, forbid_unknown_fields=True))
-        self._decode_known = _list_decoder(_wire_type(record_type, forbid_unknown_fields=False))
-        self._build = _builder(record_type)
+        self.format = WireFormat(record_type)
 
-    def read_many(self, raws: Sequence[bytes | msgspec.Raw], *added: Any) -> list[RecordT] | None:
-        """Records from the JSON texts of as many objects; ``None`` if one of them needs a closer look.
+    def decode(self, raws: Sequence[bytes | bytearray | msgspec.Raw]) -> WireRecords[RecordT] | None:
+        """Decode the JSON texts of as many objects; ``None`` if one of them needs :meth:`decode_one`."""
+        return self.format.decode(b"[%b]" % b",".join(raws))
 
-        :param added: values for the fields that are not on the wire, in their order.
+    def decode_one(self, raw: bytes | bytearray | msgspec.Raw) -> WireRecords[RecordT] | ResponseDecodeError:
+        """Decode the JSON text of one object; the error is returned, because the frames here hold the record.
+
+        A record that msgspec refuses is structured field by field: its numbers may be written as texts, and an error
+        names its place.
         """
-        array = b"[%b]" % b",".join(raws)
+        records = self.decode((raw,))
+        if records is not None and len(records.wires) == 1:
+            return records
         try:
-            return self._build(self._decode(array), *added)
-        except _UNREADABLE:
-            pass  # a key that nobody knew, or a wrong type
+            whole = msgspec.json.decode(raw)
+        except RecursionError:
+            return ResponseDecodeError("a record cannot be read: it is nested too deeply", json_path="$")
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return ResponseDecodeError("a record cannot be read: it is not valid JSON", json_path="$")
+        record = cast("RecordT | ResponseDecodeError", _hooks()[self.format.record_type].from_wire(whole))
+        return record if isinstance(record, ResponseDecodeError) else self.format.of(record, whole)
+
+    def decode_several(
+        self, raws: Sequence[bytes | bytearray | msgspec.Raw]
+    ) -> WireRecords[RecordT] | ResponseDecodeError:
+        """Decode the JSON texts of as many objects; the error names the index of the record."""
+        records = self.decode(raws)
+        if records is not None:
+            return records
+        decoded = []
+        for index, raw in enumerate(raws):
+            record = self.decode_one(raw)
+            if isinstance(record, ResponseDecodeError):
+                record.index = index
+                return record
+            decoded.append(record)
+        return WireRecords.joined(self.format, decoded)
+
+    def decode_array(self, text: bytes | bytearray) -> WireRecords[RecordT] | ResponseDecodeError:
+        """Decode the JSON text of an array of objects; the error names the index of the record."""
         try:
-            wires, wholes = self._decode_known(array), msgspec.json.decode(array)
-        except _UNREADABLE:
-            return None
-        return [
-            self._build((wire,), *added, extra=_extra(whole, self._known))[0]
-            for wire, whole in zip(wires, wholes, strict=True)
-        ]
+            text = text_of(text)
+            return self.format.decode(text) or self.decode_several(_RAW_LIST.decode(text))
+        except UNREADABLE:
+            return ResponseDecodeError("the text is not one valid JSON array", json_path="$")
 
     def read(self, raw: bytes | msgspec.Raw, *added: Any) -> RecordT:
         """One record from the JSON text of one object.
@@ -82,267 +139,173 @@ class RecordReader(Generic[RecordT]):
         :param added: values for the fields that are not on the wire, in their order.
         :raises ResponseDecodeError: it is not such a record; says where and what was expected, never what stood there.
         """
-        records = self.read_many((raw,), *added)
-        if records is not None and len(records) == 1:
-            return records[0]
-        record = self._read_closely(raw)
-        return _evolve(record, dict(zip(self._added, added, strict=False))) if added else record
-
-    def _read_closely(self, raw: bytes | msgspec.Raw) -> RecordT:
-        try:
-            return _converter().structure(msgspec.json.decode(raw), self._type)
-        except (ClassValidationError, IterableValidationError, _Mismatch) as error:
-            path, reason = next(self._mismatches(error, "$"))
-        except RecursionError:
-            path, reason = "$", "it is nested too deeply"
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            path, reason = "$", "it is not valid JSON"
-        # Raised out here, so that the first error, whose text and frames hold the value, is not part of its context.
-        raise ResponseDecodeError(f"a record cannot be read: {reason}", json_path=path)
-
-    def _mismatches(self, error: BaseException, path: str) -> Iterator[tuple[str, str]]:
-        """Where a record is wrong, and what was expected there."""
-        if isinstance(error, ClassValidationError):
-            for inner, note in error.group_exceptions()[0]:
-                yield from self._mismatches(inner, f"{path}.{self._wire_names.get(note.name, note.name)}")
-            for inner in error.group_exceptions()[1]:
-                yield from self._mismatches(inner, path)
-        elif isinstance(error, IterableValidationError):
-            for inner, place in error.group_exceptions()[0]:
-                yield from self._mismatches(inner, f"{path}[{place.index}]")
-        elif isinstance(error, KeyError):
-            yield path, "a required key is missing"
-        elif isinstance(error, _Mismatch):
-            yield path, str(error)
-        else:
-            yield path, "it has the wrong shape"
-
-
-class _Mismatch(ValueError):
-    """A value is not of the type that it should be; says the type only, for the value may name a person."""
-
-
-def _wire_name(field: attrs.Attribute[Any]) -> str | None:
-    head, *rest = field.name.split("_")
-    name: str | None = field.metadata.get("wire", head + "".join(word.title() for word in rest))
-    return name
-
-
-def _wire_fields(record_type: type) -> list[attrs.Attribute[Any]]:
-    # With its Annotated markers, which attrs.resolve_types drops otherwise.
-    attrs.resolve_types(record_type, include_extras=True)
-    return [field for field in attrs.fields(record_type) if _wire_name(field) is not None]
-
-
-def _parts(annotation: Any) -> tuple[Any, bool]:
-    """A type without ``None``, and whether ``None`` was in it."""
-    if get_origin(annotation) not in (Union, UnionType):
-        return annotation, False
-    members = [member for member in get_args(annotation) if member is not NoneType]
-    optional = len(members) < len(get_args(annotation))
-    return (Union[tuple(members)], optional)  # noqa: UP007 - built at run time
-
-
-_WIRE_INT: Final[Any] = Annotated[int, msgspec.Meta(ge=-_INT64, le=_INT64 - 1)]
-_WIRE_NUMBER: Final[Any] = _WIRE_INT | float
-_WIRE: Final[dict[Any, Any]] = {
-    int: _WIRE_INT,
-    EpochMs: Annotated[int, msgspec.Meta(ge=EARLIEST_MS, lt=LATEST_MS)],
-    SerialNumber: Annotated[int, msgspec.Meta(ge=0, le=_INT64 - 1)] | Annotated[str, msgspec.Meta(min_length=1)],
-    Number: _WIRE_NUMBER,
-    tuple[Number, ...]: tuple[_WIRE_NUMBER, ...],
-}
-
-
-def _wire_type(record_type: type, *, forbid_unknown_fields: bool) -> type[msgspec.Struct]:
-    """The msgspec type that decodes what the record's fields say."""
-    fields: list[Any] = []
-    for field in _wire_fields(record_type):
-        bare, optional = _parts(field.type)
-        wire = _WIRE.get(bare, bare)
-        named = msgspec.field(name=_wire_name(field))
-        if field.default is not attrs.NOTHING:
-            named = msgspec.field(name=_wire_name(field), default=field.default)
-        fields.append((field.name, wire | None if optional else wire, named))
-    return msgspec.defstruct(
-        f"Wire{record_type.__name__}",
-        fields,
-        kw_only=True,
-        forbid_unknown_fields=forbid_unknown_fields,
-        gc=False,  # never part of a cycle, and built by the hundred thousand
-    )
-
-
-def _list_decoder(wire_type: type[msgspec.Struct]) -> Callable[[bytes], list[Any]]:
-    return msgspec.json.Decoder(list[wire_type]).decode  # type: ignore[valid-type]  # made at run time
-
-
-def _builder(record_type: type[RecordT]) -> Callable[..., list[RecordT]]:
-    """What makes records of decoded wire values, and of the values that the client adds; written out as code.
-
-    The ``__init__`` of a frozen class sets each attribute through ``object.__setattr__``, which costs five times what
-    decoding did. So the attributes are set on a plain class of the same layout, and the object then becomes the record.
-    """
-    plain: Any = type(f"Plain{record_type.__name__}", (), {"__slots__": record_type.__slots__})  # type: ignore[attr-defined]
-    on_wire = {field.name for field in _wire_fields(record_type)}
-    names: dict[str, Any] = {"new": object.__new__, "plain": plain, "record_type": record_type}
-    parameters, lines = ["wires"], ["record = new(plain)"]
-    for field in attrs.fields(record_type):
-        if field.name not in on_wire:
-            names[f"default_{field.name}"] = field.default
-            parameters.append(f"{field.name}=default_{field.name}")
-            lines.append(f"record.{field.name} = {field.name}")
-        elif field.type == SerialNumber:
-            lines.append(f"number = wire.{field.name}")
-            lines.append(f"record.{field.name} = number if number.__class__ is str else str(number)")
-        else:
-            lines.append(f"record.{field.name} = wire.{field.name}")
-    lines += ["record.__class__ = record_type", "add(record)"]
-    head = f"def build({', '.join(parameters)}):\n    records = []\n    add = records.append\n    for wire in wires:"
-    code = "\n        ".join([head, *lines]) + "\n    return records"
-    exec(code, names)  # noqa: S102 - nothing in it comes from outside: the names are those of the class above
-    build: Callable[..., list[RecordT]] = names["build"]
-    return build
-
-
-def _extra(whole: dict[str, Any], known: Container[str | None]) -> FrozenDict:
-    return FrozenDict({name: value for name, value in whole.items() if name not in known})
-
-
-def _evolve(record: RecordT, changes: dict[str, Any]) -> RecordT:
-    evolve: Any = attrs.evolve  # its types do not follow a type variable
-    evolved: RecordT = evolve(record, **changes)
-    return evolved
-
-
-def _structure_record(record_type: type[RecordT], converter: cattrs.Converter) -> Callable[[Any, Any], RecordT]:
-    """The hook for a record: field by field, keeping the keys that nobody knew."""
-    known = {_wire_name(field) for field in _wire_fields(record_type)}
-    names = {field.name: _wire_name(field) for field in attrs.fields(record_type)}
-    overrides: dict[str, Any] = {
-        field: override(rename=name) if name else override(omit=True) for field, name in names.items()
-    }
-    closely: Callable[[Any, Any], RecordT] = make_dict_structure_fn(
-        record_type, converter, _cattrs_detailed_validation=True, **overrides
-    )
-
-    def structure(value: Any, _: Any) -> RecordT:
-        if not isinstance(value, dict):
-            raise _Mismatch("expected an object")
-        record = closely(value, record_type)
-        extra = _extra(value, known)
-        return _evolve(record, {"extra": extra}) if extra else record
-
-    return structure
-
-
-def _whole(value: Any, low: int = -_INT64, high: int = _INT64) -> int:
-    if isinstance(value, str) and _WHOLE.fullmatch(value):
-        value = int(value)
-    if type(value) is not int or not low <= value < high:
-        raise _Mismatch("expected a whole number")
-    return value
-
-
-def _structure_int(value: Any, _: Any) -> int:
-    return _whole(value)
-
-
-def _structure_epoch_ms(value: Any, _: Any) -> int:
-    try:
-        return _whole(value, EARLIEST_MS, LATEST_MS)
-    except _Mismatch:
-        pass
-    raise _Mismatch("expected milliseconds since 1970, between the years 2000 and 2100")
-
-
-def _structure_number(value: Any, _: Any) -> int | float:
-    if isinstance(value, str) and _DECIMAL.fullmatch(value):
-        value = int(value) if _WHOLE.fullmatch(value) else float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
-        raise _Mismatch("expected a number")
-    return value
-
-
-def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # a whole number that no float can say
-        return False
-
-
-def _structure_float(value: Any, _: Any) -> float:
-    return float(_structure_number(value, None))
-
-
-def _structure_bool(value: Any, _: Any) -> bool:
-    if not isinstance(value, bool):
-        raise _Mismatch("expected true or false")
-    return value
-
-
-def _structure_str(value: Any, _: Any) -> str:
-    if not isinstance(value, str):
-        raise _Mismatch("expected a text")
-    return value
-
-
-def _structure_serial_number(value: Any, _: Any) -> str:
-    if type(value) is int and 0 <= value < _INT64:
-        return str(value)
-    if not isinstance(value, str) or not value:
-        raise _Mismatch("expected a serial number, as number or text")
-    return value
-
-
-def _structure_status(value: Any, _: Any) -> SessionStatus:
-    return SessionStatus(_structure_str(value, None))
-
-
-def _structure_numbers(value: Any, _: Any) -> tuple[Number, ...]:
-    if not isinstance(value, list):
-        raise _Mismatch("expected a list of numbers")
-    return tuple(_structure_number(item, None) for item in value)
-
-
-@functools.cache
-def _converter() -> cattrs.Converter:
-    """A converter that coerces nothing: cattrs as it comes turns true into 1, null into 'None', a text into a list.
-
-    Made when a record first needs a closer look, which most programs never see.
-    """
-    converter = cattrs.Converter(detailed_validation=True)
-    for bare, hook in (
-        (int, _structure_int),
-        (float, _structure_float),
-        (bool, _structure_bool),
-        (str, _structure_str),
-        (Number, _structure_number),
-        (SessionStatus, _structure_status),
-        (EpochMs, _structure_epoch_ms),
-        (SerialNumber, _structure_serial_number),
-        (tuple[Number, ...], _structure_numbers),
-    ):
-        if isinstance(bare, type):
-            converter.register_structure_hook(bare, hook)
-        else:
-            converter.register_structure_hook_func(_is(bare), hook)
-
-    @converter.register_structure_hook_factory(lambda annotation: _parts(annotation)[1])
-    def structure_optional(annotation: Any) -> Callable[[Any, Any], Any]:
-        bare, _ = _parts(annotation)
-        hook = converter.get_structure_hook(bare)
-        return lambda value, _: None if value is None else hook(value, bare)
-
-    for record_type in (ChargingSession, ServiceLocation, ServiceLocationInfo):
-        converter.register_structure_hook(record_type, _structure_record(record_type, converter))
-    return converter
-
-
-def _is(bare: Any) -> Callable[[Any], bool]:
-    return lambda annotation: bool(annotation == bare)
+        return unwrap(self.decode_one(raw)).build(*added)[0]
 
 
 SESSION_READER: Final = RecordReader(ChargingSession)
 SERVICE_LOCATION_READER: Final = RecordReader(ServiceLocation)
 SERVICE_LOCATION_INFO_READER: Final = RecordReader(ServiceLocationInfo)
+_READERS: Final[tuple[RecordReader[Any], ...]] = (SESSION_READER, SERVICE_LOCATION_READER, SERVICE_LOCATION_INFO_READER)
+
+
+class RecordConverter(cattrs.Converter):
+    """A cattrs converter for the records of this package; the documentation of its module says how to use it."""
+
+    def to_plain(self, record: ChargingSession | ServiceLocation | ServiceLocationInfo) -> dict[str, JsonValue]:
+        """Every field of a record under its Python name, of plain types: text, number, bool, list, dict and ``None``.
+
+        The result may hold an RFID.
+        """
+        return _plain({field.name: getattr(record, field.name) for field in attrs.fields(type(record))})
+
+    def from_plain(self, plain: Mapping[str, JsonValue], record_type: type[RecordT]) -> RecordT:
+        """The record of which :meth:`to_plain` made a dictionary; a field that has a default may be missing.
+
+        :raises ResponseDecodeError: it is not such a record, or has a key that is no field; the text has no values.
+        """
+        record: RecordT | ResponseDecodeError = _hooks()[record_type].from_plain(plain)
+        return unwrap(record)
+
+
+class _RecordHooks(Generic[RecordT]):
+    """What cattrs does for one class of records.
+
+    The functions for the fields are generated once, of the hooks that the converter has then: a hook that is registered
+    later does not change how records are read.
+    """
+
+    def __init__(self, reader: RecordReader[RecordT], converter: cattrs.Converter) -> None:
+        self._reader = reader
+        self._type = reader.format.record_type
+        self._keys = reader.format.keys
+        on_wire: dict[str, Any] = {
+            field.name: override(rename=self._keys[field.name]) if field.name in self._keys else override(omit=True)
+            for field in attrs.fields(self._type)
+        }
+        self._by_key: Any = make_dict_structure_fn(self._type, converter, _cattrs_detailed_validation=True, **on_wire)
+        by_name: dict[str, Any] = {"extra": override(struct_hook=_structure_extra)}
+        self._by_name: Any = make_dict_structure_fn(
+            self._type, converter, _cattrs_detailed_validation=True, _cattrs_forbid_extra_keys=True, **by_name
+        )
+
+    def register(self, converter: cattrs.Converter) -> None:
+        """Make them the hooks of a converter."""
+        of_list: Any = list[self._type]  # type: ignore[name-defined]  # made at run time
+        converter.register_structure_hook(self._type, self._structure)
+        converter.register_structure_hook_func(lambda annotation: bool(annotation == of_list), self._structure_list)
+        converter.register_unstructure_hook(self._type, self._unstructure)
+
+    def from_wire(self, whole: object) -> RecordT | ResponseDecodeError:
+        """The record of an object with the service's keys."""
+        record = self._try(self._by_key, whole, self._keys)
+        if not isinstance(record, ResponseDecodeError) and (extra := self._reader.format.unknown(whole)):  # type: ignore[arg-type]
+            evolve: Any = attrs.evolve  # its types do not follow a type variable
+            record = evolve(record, extra=extra)
+        return record
+
+    def from_plain(self, plain: object) -> RecordT | ResponseDecodeError:
+        """The record of a dictionary with the names of the fields."""
+        return self._try(self._by_name, plain, {})
+
+    def _try(self, structure: Any, value: object, keys: Mapping[str, str]) -> RecordT | ResponseDecodeError:
+        try:
+            if not isinstance(value, Mapping):
+                raise strict.Mismatch("expected an object")
+            record: RecordT = structure(value, self._type)
+        except (ClassValidationError, strict.Mismatch) as error:
+            return strict.decode_error(error, keys)
+        return record
+
+    def _structure(self, value: object, _: object) -> RecordT:
+        return unwrap(self._one(value))
+
+    def _structure_list(self, value: object, _: object) -> list[RecordT]:
+        return unwrap(self._several(value))
+
+    def _one(self, value: object) -> RecordT | ResponseDecodeError:
+        if isinstance(value, self._type):
+            return value
+        if isinstance(value, bytes | bytearray | msgspec.Raw):
+            records = self._reader.decode_one(value)
+            return records if isinstance(records, ResponseDecodeError) else records.build()[0]
+        return self.from_wire(value)
+
+    def _several(self, value: object) -> list[RecordT] | ResponseDecodeError:
+        if isinstance(value, bytes | bytearray | msgspec.Raw):
+            records = self._reader.decode_array(bytes(value))
+            return records if isinstance(records, ResponseDecodeError) else records.build()
+        if not isinstance(value, list | tuple):
+            return ResponseDecodeError("records cannot be read: expected a list, or JSON as bytes", json_path="$")
+        found: list[RecordT] = []
+        for index, item in enumerate(value):
+            record = self._one(item)
+            if isinstance(record, ResponseDecodeError):
+                record.index = index
+                return record
+            found.append(record)
+        return found
+
+    def _unstructure(self, record: RecordT) -> dict[str, JsonValue]:
+        fields = {key: value for name, key in self._keys.items() if (value := getattr(record, name)) is not None}
+        extra: Mapping[str, JsonValue] = getattr(record, "extra")  # noqa: B009 - every record has it
+        return _plain(fields | dict(self._reader.format.unknown(extra)))
+
+
+def _plain(values: Mapping[str, object]) -> dict[str, JsonValue]:
+    """Values of types that JSON has; lists and dictionaries are copied, so that the record cannot be changed."""
+    listed = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    return cast("dict[str, JsonValue]", msgspec.to_builtins(listed))
+
+
+def _structure_extra(value: Any, _: Any) -> FrozenDict:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise strict.Mismatch("expected an object")
+    return FrozenDict(value)
+
+
+def _own_class_hook(own_class: type, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    """For an attrs class of a user: from an object by keys, or from a record by the names of attributes."""
+    by_name: Any = converter.gen_structure_attrs_fromdict(own_class)
+    names = [field.name for field in attrs.fields(own_class)]
+
+    def structure(value: Any, _: Any) -> Any:
+        if type(value) in _hooks():
+            value = {name: getattr(value, name) for name in names if hasattr(value, name)}
+        if not isinstance(value, Mapping):
+            raise strict.Mismatch("expected an object or a record")
+        return by_name(value, own_class)
+
+    return structure
+
+
+@functools.cache
+def _the_converter() -> RecordConverter:
+    """Made when it is first needed, because most programs never need it and pay for their imports.
+
+    They use no converter of their own, and read no record that needs a closer look.
+    """
+    made = RecordConverter(detailed_validation=True)
+    strict.register(made)
+    made.register_structure_hook_factory(attrs.has, _own_class_hook)
+    return made
+
+
+@functools.cache
+def _hooks() -> dict[type, _RecordHooks[Any]]:
+    hooks: dict[type, _RecordHooks[Any]] = {
+        reader.format.record_type: _RecordHooks(reader, _the_converter()) for reader in _READERS
+    }
+    for each in hooks.values():
+        each.register(_the_converter())
+    return hooks
+
+
+if TYPE_CHECKING:
+    converter: RecordConverter
+else:
+
+    def __getattr__(name: str) -> object:
+        if name != "converter":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        _hooks()
+        return _the_converter()

@@ -1,4 +1,8 @@
-"""What a response means: ``(status, headers, bytes)`` to records, or to an error."""
+"""What a response means: from ``(status, headers, bytes)`` to records or an error. Pure.
+
+A function that handles a body returns its error, and a function whose frame shows nothing of the body raises it
+(:func:`~smappee_async.errors.unwrap`).
+"""
 
 from __future__ import annotations
 
@@ -14,20 +18,16 @@ import attrs
 import msgspec
 
 from smappee_async.defaults import SPLIT_STEP_BYTES
-from smappee_async.errors import ApiError, CallFacts, ResponseDecodeError, ServerError, error_class
+from smappee_async.errors import ApiError, CallFacts, ResponseDecodeError, ServerError, error_class, unwrap
 from smappee_async.models import ServiceLocation, ServiceLocationInfo
-from smappee_async.protocol.converter import (
-    SERVICE_LOCATION_INFO_READER,
-    SERVICE_LOCATION_READER,
-    RecordReader,
-    RecordT,
-)
+from smappee_async.protocol.converter import SERVICE_LOCATION_INFO_READER, SERVICE_LOCATION_READER
+from smappee_async.protocol.wire import UNREADABLE, text_of
 
 DecodedT = TypeVar("DecodedT")
 _SECONDS: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,9})?", re.ASCII)
 _BOM: Final = b"\xef\xbb\xbf"
 _MAINTENANCE: Final = b"maintenance"
-# Plain numbers: a look-up in the enumeration takes half as long as everything else that a response goes through.
+# Plain numbers, because comparing with members of the enumeration would cost half as much again for each response.
 _NO_CONTENT: Final = HTTPStatus.NO_CONTENT.value
 _SUCCESSES: Final = frozenset({HTTPStatus.OK.value, _NO_CONTENT})
 
@@ -36,8 +36,8 @@ _SUCCESSES: Final = frozenset({HTTPStatus.OK.value, _NO_CONTENT})
 class Response:
     """One response as it came over the wire.
 
-    :param headers: looked up by names in lower case; the HTTP library's own do not mind the case.
-    :param body: unpacked; may hold tokens or RFIDs, so ``repr`` does not show it.
+    :param headers: looked up by names in lower case; the mapping of the HTTP library ignores the case.
+    :param body: uncompressed. It may hold tokens or RFIDs, so ``repr`` does not show it.
     """
 
     status: int
@@ -49,20 +49,23 @@ class Response:
 
 
 def read_sessions(response: Response) -> list[msgspec.Raw]:
-    """The session records of a response, each still to be decoded; an empty list only if the service said so.
+    """The session records of a response, not decoded yet; an empty list only if the service sent one.
 
     :raises ApiError: the status is not a success.
     :raises ResponseDecodeError: the body is not one whole JSON array.
     """
     raise_for_status(response)
-    # Public clients accept 204 as the explicit form of "none"; an empty 200 is a fault, never "no sessions".
+    # Public clients accept 204 as an explicit "no sessions"; an empty body with 200 is a fault, never "no sessions".
     if response.status == _NO_CONTENT:
         return []
-    return _decode(response, _RAW_LIST)
+    records = _decode(response, _RAW_LIST)
+    return unwrap(records)
 
 
 def read_sessions_in_steps(response: Response) -> Generator[None, None, list[msgspec.Raw]]:
-    """The same; from a large response in steps, between which the event loop can have its turn.
+    """The same as :func:`read_sessions`, but a large response is split in steps.
+
+    It yields after each step, so that its caller can give the event loop a turn.
 
     :raises ApiError: the status is not a success.
     :raises ResponseDecodeError: the body is not one whole JSON array.
@@ -71,33 +74,33 @@ def read_sessions_in_steps(response: Response) -> Generator[None, None, list[msg
         return read_sessions(response)
     yield
     records = yield from _split(response.body)
-    # At once where that fails: it finds out what is wrong with it, if anything is.
+    # If that fails, in one step: it can be a valid array all the same, and otherwise the error says what is wrong.
     return read_sessions(response) if records is None else records
 
 
-#: Where one record may end and the next begin. In a text, or between the parts of one record, it is none: then what
-#: ends there is no whole array.
+#: Where one record may end and the next begin. It may also match inside a text or a nested list. Then what ends there
+#: is not a valid array, and the next match is tried.
 _BORDER: Final = re.compile(rb"\}[ \t\r\n]*,[ \t\r\n]*(?=\{)")
 _BORDER_WITHIN: Final = 64 * 1024
 _BORDERS_TRIED: Final = 16
 
 
 def _split(body: bytes | bytearray) -> Generator[None, None, list[msgspec.Raw] | None]:
-    """The records of an array, part by part; ``None`` if it is no array, or cannot be taken apart like this.
+    """The records of an array, step by step; ``None`` if the body is no array, or cannot be split like this.
 
-    A part that is a whole array by itself when it is put in brackets, and is followed by a comma, is so within the
-    body too: up to there a reader of JSON has been in the same state.
+    The text up to a comma is put in brackets. If that is a valid array, its records are records of the body, because a
+    parser of the whole body is in the same state at this comma.
     """
     records: list[msgspec.Raw] = []
     view = memoryview(body)
     opening, begin, at, tried = b"", 0, SPLIT_STEP_BYTES, 0
     while tried < _BORDERS_TRIED and (border := _BORDER.search(body, at, at + _BORDER_WITHIN)):
-        part = _records(b"".join((opening, view[begin : border.start() + 1], b"]")))
-        if part is None:
+        found = _records(b"".join((opening, view[begin : border.start() + 1], b"]")))
+        if found is None:
             tried += 1
             at = border.end()
         else:
-            records += part
+            records += found
             opening, begin = b"[", border.end()
             at = begin + SPLIT_STEP_BYTES
         yield
@@ -108,34 +111,35 @@ def _split(body: bytes | bytearray) -> Generator[None, None, list[msgspec.Raw] |
 
 def _records(text: bytes) -> list[msgspec.Raw] | None:
     try:
-        return _RAW_LIST.decode(_text_of(text))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _RAW_LIST.decode(text_of(text))
+    except UNREADABLE:
         return None
 
 
 def read_service_locations(response: Response) -> list[ServiceLocation]:
-    """The locations in a response to "Get Servicelocations".
+    """The service locations in a response to "Get Servicelocations".
 
     :raises ApiError: the status is not a success.
     :raises ResponseDecodeError: it is not such a response.
     """
     raise_for_status(response)
     listing = _decode(response, _LISTING)
-    return [_read_record(SERVICE_LOCATION_READER, raw, index) for index, raw in enumerate(listing.serviceLocations)]
+    return unwrap(SERVICE_LOCATION_READER.decode_several(unwrap(listing).serviceLocations)).build()
 
 
 def read_service_location_info(response: Response) -> ServiceLocationInfo:
-    """The location in a response to "Get Servicelocation Info".
+    """The service location in a response to "Get Servicelocation Info".
 
     :raises ApiError: the status is not a success.
     :raises ResponseDecodeError: it is not such a response.
     """
     raise_for_status(response)
-    return _read_record(SERVICE_LOCATION_INFO_READER, _decode(response, _RAW), None)
+    record = _decode(response, _RAW)
+    return SERVICE_LOCATION_INFO_READER.read(unwrap(record))
 
 
 def raise_for_status(response: Response) -> None:
-    """Nothing for 200 and 204; an error for everything else.
+    """Raise an error for every status but 200 and 204.
 
     :raises ApiError: of the class that belongs to the status.
     """
@@ -175,9 +179,9 @@ _RAW_LIST: Final[msgspec.json.Decoder[list[msgspec.Raw]]] = msgspec.json.Decoder
 _LISTING: Final = msgspec.json.Decoder(_Listing)
 
 
-def _decode(response: Response, decoder: msgspec.json.Decoder[DecodedT]) -> DecodedT:
+def _decode(response: Response, decoder: msgspec.json.Decoder[DecodedT]) -> DecodedT | ResponseDecodeError:
     try:
-        return decoder.decode(_text_of(response.body))
+        return decoder.decode(text_of(response.body))
     except msgspec.ValidationError:
         reason = "the response is JSON, but of another shape"
     except RecursionError:
@@ -186,22 +190,11 @@ def _decode(response: Response, decoder: msgspec.json.Decoder[DecodedT]) -> Deco
         reason = "the response is not UTF-8"
     except msgspec.DecodeError:
         reason = _why_not_json(response.body)
-    # Raised out here, so that no frame and no context of the error holds the body.
-    raise ResponseDecodeError(
+    return ResponseDecodeError(
         reason,
         facts=CallFacts(status=response.status),
         advice=f"{len(response.body)} bytes of {response.headers.get('content-type', 'no content type')} were received",
     )
-
-
-def _text_of(body: bytes | bytearray) -> bytes | bytearray:
-    """The body without a byte order mark.
-
-    :raises UnicodeDecodeError: it is not UTF-8; msgspec does not look into records that it leaves for later.
-    """
-    if not body.isascii():
-        body.decode()
-    return body.removeprefix(_BOM)
 
 
 def _why_not_json(body: bytes | bytearray) -> str:
@@ -211,25 +204,17 @@ def _why_not_json(body: bytes | bytearray) -> str:
     if not text.startswith(b"<"):
         return "the response is not whole, valid JSON"
     if _MAINTENANCE in text[:4096].lower():
-        return "the response is a page that speaks of maintenance"
+        return "the response is an HTML page about maintenance"
     return "the response is an HTML page"
-
-
-def _read_record(reader: RecordReader[RecordT], raw: msgspec.Raw, index: int | None) -> RecordT:
-    try:
-        return reader.read(raw)
-    except ResponseDecodeError as error:
-        error.index = index
-        raise
 
 
 # --- how long to wait -------------------------------------------------------------------------------------------------
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """The wait that ``Retry-After`` asks for, in seconds (RFC 9110 section 10.2.3); ``None`` if it says nothing usable.
+    """The wait that ``Retry-After`` asks for, in seconds (RFC 9110 section 10.2.3); ``None`` if there is no usable one.
 
-    A date is taken relative to the response's own ``Date``, so that a wrong clock on this side changes nothing.
+    A date is compared with the ``Date`` of the response, so that a wrong clock of this machine changes nothing.
     """
     text = headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(text):

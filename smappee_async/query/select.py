@@ -1,20 +1,104 @@
-"""From the responses about one chunk to the sessions that belong to it, with an account of what was left out. Pure."""
+"""Selects the sessions that belong to one chunk from its responses, and counts what is left out. Pure.
+
+The selection itself, :class:`Selection`, works on id, start, end and status only. So a record is built only if it is
+selected, and columns can be selected in the same way.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, Protocol
 
 import msgspec
 
 from smappee_async.defaults import LATEST_MS, SLICE_SESSIONS
-from smappee_async.errors import CallFacts, ResponseDecodeError
-from smappee_async.models import OPEN_STATUSES, ChargingSession, InvalidRecord, SessionState, SessionStatus
+from smappee_async.errors import ResponseDecodeError, unwrap, without_frames
+from smappee_async.models import (
+    ChargingSession,
+    InvalidRecord,
+    SessionState,
+    SessionStatus,
+    is_certainly_active,
+    is_certainly_completed,
+)
 from smappee_async.protocol.converter import SESSION_READER
+from smappee_async.protocol.wire import WireRecords
 from smappee_async.query.account import StreamAccount
 from smappee_async.query.plan import Chunk
 from smappee_async.query.session_query import OnInvalid
 
-_STOPPED = SessionStatus.STOPPED
+_STOPPED: Final = SessionStatus.STOPPED
+_Rule = Callable[[int | None, SessionStatus], bool]
+
+
+def _certain(rule: _Rule, to_ms: int | None) -> frozenset[SessionStatus] | None:
+    """The statuses of which a rule is certain, for sessions that have an end or not; ``None`` if there are none."""
+    return frozenset(status for status in SessionStatus if rule(to_ms, status)) or None
+
+
+#: For each state the statuses that are certainly of the other one: without an end, and with an end. Tabled, because a
+#: call of the rule for each record would cost a third of the selection.
+_OTHER_STATE: Final[Mapping[SessionState, tuple[frozenset[SessionStatus] | None, frozenset[SessionStatus] | None]]] = {
+    "completed": (_certain(is_certainly_active, None), _certain(is_certainly_active, LATEST_MS)),
+    "active": (_certain(is_certainly_completed, None), _certain(is_certainly_completed, LATEST_MS)),
+    "all": (None, None),
+}
+
+
+class Selectable(Protocol):
+    """What the selection looks at: a wire record, a session, or one row of columns."""
+
+    id: int
+    from_ms: int
+    to_ms: int | None
+    status: SessionStatus
+
+
+class Selection:
+    """Decides which sessions of one chunk are kept; it remembers their ids from slice to slice.
+
+    A session is left out if it started outside the range of the chunk, if its id was kept already, or if it is
+    certainly of the other state.
+    """
+
+    def __init__(
+        self, chunk: Chunk, state: SessionState, account: StreamAccount, on_unknown_status: Callable[[str], None]
+    ) -> None:
+        self._start_ms = chunk.time_range.start_ms
+        self._end_ms = chunk.time_range.end_ms or LATEST_MS
+        self._other_without_end, self._other_with_end = _OTHER_STATE[state]
+        self._account = account
+        self._on_unknown_status = on_unknown_status
+        self._seen: set[int] = set()
+
+    def left_out(self, records: Sequence[Selectable]) -> list[int]:
+        """The positions of the records that are left out, in ascending order. Each record is counted in the account."""
+        account, seen = self._account, self._seen
+        start_ms, end_ms = self._start_ms, self._end_ms
+        without_end, with_end = self._other_without_end, self._other_with_end
+        left_out: list[int] = []
+        for position, record in enumerate(records):  # every record goes through here: nothing that is not needed
+            session_id, status = record.id, record.status
+            if not start_ms <= record.from_ms < end_ms:
+                account.filtered += 1  # it belongs to another chunk, which has it
+            elif session_id in seen:
+                account.duplicates += 1
+            elif (other := without_end if record.to_ms is None else with_end) is not None and status in other:
+                account.filtered += 1
+            else:
+                seen.add(session_id)
+                if status is not _STOPPED and not status.is_known:
+                    self._count_unknown(status)
+                continue
+            left_out.append(position)
+        account.kept += len(records) - len(left_out)
+        return left_out
+
+    def _count_unknown(self, status: SessionStatus) -> None:
+        counts = self._account.unknown_statuses
+        if status not in counts:
+            self._on_unknown_status(status)
+        counts[status] = counts.get(status, 0) + 1
 
 
 def select_sessions(
@@ -36,90 +120,43 @@ def select_sessions(
     :param responses: in the order in which they were asked for.
     :raises ResponseDecodeError: a record cannot be read, with ``on_invalid="raise"``.
     """
-    seen: set[int] = set()
+    selection = Selection(chunk, state, account, on_unknown_status)
     slices = [
         (response, first) for response in reversed(responses) for first in range(0, len(response), SLICE_SESSIONS)
     ]
     for number, (response, first) in enumerate(slices, 1):
-        kept = _select_slice(
-            chunk, response, first, state, account, seen, on_invalid=on_invalid, on_unknown_status=on_unknown_status
-        )
-        account.kept += len(kept)
-        yield kept, number == len(slices)
+        raws = response[first : first + SLICE_SESSIONS]
+        records = SESSION_READER.decode(raws)
+        if records is None:
+            records = unwrap(_decode_singly(chunk, raws, first, account, on_invalid))
+        account.received += len(raws)
+        if left_out := selection.left_out(records.wires):
+            records.leave_out(left_out)
+        yield records.build(chunk.target.service_location_id), number == len(slices)
     if not slices:
         yield [], True
 
 
-def _select_slice(
-    chunk: Chunk,
-    response: Sequence[msgspec.Raw],
-    first: int,
-    state: SessionState,
-    account: StreamAccount,
-    seen: set[int],
-    *,
-    on_invalid: OnInvalid,
-    on_unknown_status: Callable[[str], None],
-) -> list[ChargingSession]:
-    raws = response[first : first + SLICE_SESSIONS]
-    sessions = SESSION_READER.read_many(raws, chunk.target.service_location_id)
-    if sessions is None:
-        sessions = _read_singly(chunk, raws, first, account, on_invalid)
-    else:
-        account.received += len(raws)
-    start_ms = chunk.time_range.start_ms
-    end_ms = chunk.time_range.end_ms or LATEST_MS
-    only_completed, only_active = state == "completed", state == "active"
-    kept: list[ChargingSession] = []
-    for session in sessions:  # every session goes through here: plain comparisons, the likely ones first
-        status = session.status
-        if not start_ms <= session.from_ms < end_ms:
-            account.filtered += 1  # the chunk that it belongs to has it
-        elif session.id in seen:
-            account.duplicates += 1
-        elif status is _STOPPED:
-            if only_active and session.to_ms is not None:
-                account.filtered += 1
-                continue
-            seen.add(session.id)
-            kept.append(session)
-        elif only_completed and session.to_ms is None and status in OPEN_STATUSES:
-            account.filtered += 1
-        else:
-            seen.add(session.id)
-            kept.append(session)
-            if not status.is_known:
-                if status not in account.unknown_statuses:
-                    on_unknown_status(status)
-                account.unknown_statuses[status] = account.unknown_statuses.get(status, 0) + 1
-    return kept
-
-
-def _read_singly(
+def _decode_singly(
     chunk: Chunk, raws: Sequence[msgspec.Raw], first: int, account: StreamAccount, on_invalid: OnInvalid
-) -> list[ChargingSession]:
-    """The records of a slice of which at least one is odd."""
-    sessions = []
+) -> WireRecords[ChargingSession] | ResponseDecodeError:
+    """Decode a slice in which at least one record is odd.
+
+    :returns: what can be decoded; with ``on_invalid="raise"`` the first error, if there is one.
+    """
+    decoded: list[WireRecords[ChargingSession]] = []
     for index, raw in enumerate(raws, first):
-        try:
-            sessions.append(SESSION_READER.read(raw, chunk.target.service_location_id))
-        except ResponseDecodeError as error:
-            _report(error, chunk, index, raw, account)
-            if on_invalid == "raise":
-                account.received += 1  # the others of the slice are neither handed over nor left out
-                raise
-    account.received += len(raws)
-    return sessions
+        record = SESSION_READER.decode_one(raw)
+        if not isinstance(record, ResponseDecodeError):
+            decoded.append(record)
+            continue
+        account.invalid.append(InvalidRecord(error=_located(record, chunk, index), raw=bytes(raw)))
+        if on_invalid == "raise":
+            account.received += 1  # the others of the slice are neither handed over nor left out
+            return record
+    return WireRecords.joined(SESSION_READER.format, decoded)
 
 
-def _report(error: ResponseDecodeError, chunk: Chunk, index: int, raw: msgspec.Raw, account: StreamAccount) -> None:
+def _located(error: ResponseDecodeError, chunk: Chunk, index: int) -> ResponseDecodeError:
     error.index = index
-    error.with_facts(
-        CallFacts(
-            service_location_id=chunk.target.service_location_id,
-            serial_number=chunk.target.serial_number,
-            time_range=chunk.time_range,
-        )
-    )
-    error.__traceback__ = None
-    account.invalid.append(InvalidRecord(error=error, raw=bytes(raw)))
+    return without_frames(error.with_facts(chunk.target.facts(chunk.time_range)))

@@ -1,4 +1,4 @@
-"""The records: exact, immutable, and careful with what names a person."""
+"""The records: exact, immutable, and a ``repr`` that names no person."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ from smappee_async.models import (
     SessionBatch,
     SessionStatus,
     StreamStats,
+    is_certainly_active,
+    is_certainly_completed,
 )
 from smappee_async.timerange import TimeRange
 
@@ -202,6 +204,7 @@ def test_only_status_and_end_together_make_certain(
 ) -> None:
     made = session(status=status, to_ms=to_ms)
     assert (made.is_certainly_active, made.is_certainly_completed) == (active, completed)
+    assert (is_certainly_active(to_ms, status), is_certainly_completed(to_ms, status)) == (active, completed)
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -227,7 +230,7 @@ def test_records_pickle_and_copy_to_equal_ones_with_all_they_hold(record: Any) -
         assert attrs.asdict(again) == attrs.asdict(record)
 
 
-def test_what_nobody_knew_is_part_of_equality() -> None:
+def test_unknown_keys_are_part_of_equality() -> None:
     assert attrs.evolve(full, extra=FrozenDict()) != full
 
 
@@ -280,7 +283,7 @@ def test_repr_shows_no_whole_rfid(rfid: str) -> None:
     assert rfid not in repr(session(rfid=rfid))
 
 
-def test_repr_shows_the_names_but_not_the_values_of_what_nobody_knew() -> None:
+def test_repr_shows_the_unknown_keys_but_not_their_values() -> None:
     assert "extra=<tariff, rfidToken>" in repr(full)
     assert "TESTCARD01" not in repr(full)
 

@@ -1,13 +1,13 @@
-"""Arbitrary bytes as responses: only records, outcomes or a ``SmappeeError`` may come out, and nothing in them is odd.
+"""Arbitrary bytes as responses: the result is valid records, an outcome of a token call, or a ``SmappeeError``.
 
-The first byte chooses what the rest is taken for, the second the status. For long runs, with atheris (not for Windows)::
+The first byte chooses what the rest is read as, the second the status. For long runs, with atheris (not for Windows)::
 
     python3 -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris .
     mkdir -p /tmp/found && cp tests/fuzz/corpus/* /tmp/found
     /tmp/fuzz/bin/python tests/fuzz/fuzz_decoder.py /tmp/found -max_total_time=3600 -max_len=4096 -rss_limit_mb=1024
 
-A crash leaves the bytes that made it; ``python tests/fuzz/fuzz_decoder.py crash-...`` repeats it. The suite runs the
-seeds, and hypothesis, through the same check.
+A crash leaves a file with its bytes; ``python tests/fuzz/fuzz_decoder.py crash-...`` repeats it. The test suite runs the
+seeds, and examples of hypothesis, through the same check.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import attrs
 from smappee_async.errors import SmappeeError
 from smappee_async.models import ChargingSession, ServiceLocation, ServiceLocationInfo
 from smappee_async.protocol import responses
-from smappee_async.protocol.converter import SESSION_READER
+from smappee_async.protocol.converter import SESSION_READER, converter
 from smappee_async.protocol.oauth import Granted, Refused, Unclear, Unspent, read_token
 from smappee_async.protocol.responses import (
     Response,
@@ -50,16 +50,17 @@ def check(data: bytes) -> None:
     try:
         _KINDS[data[0] % len(_KINDS)](Response(status=status, body=data[2:]))
     except SmappeeError as error:
-        # What an error says of the bytes must be printable, whatever they were.
+        # The text of an error must be printable, whatever the bytes were.
         str(error).encode()
 
 
 def _sessions(response: Response) -> None:
     whole, in_steps = _outcome(response), _outcome(response, step=16)
-    assert whole == in_steps, "a large response would be read otherwise"
+    assert whole == in_steps, "a large response would be read differently"
     records = read_sessions(response)
     assert response.status in (200, 204)
     cut_in_two(_ALWAYS, records)
+    one_by_one = []
     for raw in records:
         try:
             session = SESSION_READER.read(raw, 1001)
@@ -67,6 +68,14 @@ def _sessions(response: Response) -> None:
             str(error).encode()
         else:
             _is_sound(session)
+            one_by_one.append(attrs.evolve(session, service_location_id=None))
+    if response.status == 200:
+        try:
+            at_once = converter.structure(response.body, list[ChargingSession])
+        except SmappeeError:
+            assert len(one_by_one) < len(records), "the converter refuses what is read one by one"
+        else:
+            assert at_once == one_by_one, "the converter reads an array differently"
 
 
 def _outcome(response: Response, *, step: int = 2**62) -> list[bytes] | str:
@@ -106,7 +115,7 @@ def _token(response: Response) -> None:
     if isinstance(outcome, Granted):
         assert response.status == 200
         assert 0 < outcome.expires_in_s <= 30 * 86400
-        # It goes into a header, and must not be able to end it.
+        # It is sent in a header, and must not be able to end it.
         assert outcome.access_token.reveal().isprintable()
         assert outcome.access_token.reveal().isascii()
 
@@ -119,7 +128,7 @@ def _retry_after(response: Response) -> None:
 
 
 def _is_sound(session: ChargingSession) -> None:
-    """Of the types that its class says, which JSON libraries and coercing converters do not see to."""
+    """Every value is of the type that the class says; JSON libraries and coercing converters do not ensure that."""
     assert type(session) is ChargingSession
     for name in ("id", "from_ms"):
         assert type(getattr(session, name)) is int
@@ -146,7 +155,7 @@ def main() -> None:
 
     for name in [name for name in sys.modules if name.partition(".")[0] == "smappee_async"]:
         del sys.modules[name]
-    # RetryDecision, this file and the package with it, so that atheris sees which branches an input takes.
+    # Imported again, this file and the package with it, so that atheris sees which branches an input takes.
     with atheris.instrument_imports(include=["smappee_async"]):
         harness = importlib.import_module(Path(__file__).stem)
     atheris.Setup(sys.argv, harness.check)

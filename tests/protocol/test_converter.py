@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -15,11 +16,12 @@ from hypothesis import strategies as st
 
 from smappee_async.defaults import EARLIEST_MS, LATEST_MS
 from smappee_async.errors import ResponseDecodeError
-from smappee_async.models import ChargingSession, FrozenDict, SessionStatus
+from smappee_async.models import ChargingSession, EpochMs, FrozenDict, Number, SerialNumber, SessionStatus
 from smappee_async.protocol.converter import SERVICE_LOCATION_INFO_READER, SERVICE_LOCATION_READER, SESSION_READER
+from smappee_async.simulator.wire_fields import WIRE_NAMES
 
-Record = dict[str, Any]
-SMALLEST: Record = {"id": 880003, "serialNumber": "6220001111", "from": 1709560000000, "status": "STOPPED"}
+from .records import OPTIONAL, PYTHON_NAMES, SMALLEST, TYPES, Record, json_values, valid_records
+
 PERSONAL = "PERSONAL-CARD-77"
 
 DOCUMENTED: Record = {
@@ -104,7 +106,6 @@ SUSPENDED: Record = {
     "energy": 0.0,
 }
 SHAPES = [DOCUMENTED, COMPLETED, RUNNING, UNAUTHENTICATED, SUSPENDED]
-PYTHON_NAMES = {"from": "from_ms", "to": "to_ms"}
 
 
 def raw(record: object) -> msgspec.Raw:
@@ -119,10 +120,6 @@ def with_text(**texts: str) -> msgspec.Raw:
 
 def read(record: object) -> ChargingSession:
     return SESSION_READER.read(raw(record))
-
-
-def snake(name: str) -> str:
-    return PYTHON_NAMES.get(name) or "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
 
 
 # --- the known shapes -------------------------------------------------------------------------------------------------
@@ -148,7 +145,7 @@ def test_the_documented_example_is_read() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=["documented", "completed", "running", "unauthenticated", "suspended"])
 def test_every_shape_is_read_with_every_value_and_nothing_else(shape: Record) -> None:
-    expected = {snake(name): tuple(value) if isinstance(value, list) else value for name, value in shape.items()}
+    expected = {PYTHON_NAMES[name]: tuple(value) if isinstance(value, list) else value for name, value in shape.items()}
     expected["serial_number"] = str(shape["serialNumber"])
     nothing: Record = {field.name: None for field in attrs.fields(ChargingSession)} | {"extra": {}}
     assert attrs.asdict(read(shape)) == nothing | expected
@@ -199,9 +196,6 @@ def test_reading_unknown_statuses_does_not_make_the_enum_grow() -> None:
     assert len(SessionStatus._value2member_map_) == len(SessionStatus.__members__) == len(list(SessionStatus))
 
 
-OPTIONAL = sorted({name for shape in SHAPES for name in shape} - SMALLEST.keys())
-
-
 @pytest.mark.parametrize("name", OPTIONAL)
 def test_null_is_the_same_as_an_absent_key_where_it_is_optional(name: str) -> None:
     assert read({**SMALLEST, name: None}) == read(SMALLEST)
@@ -227,7 +221,7 @@ def test_of_a_key_that_comes_twice_the_last_counts() -> None:
     ],
 )
 def test_a_number_written_as_text_is_read(name: str, text: str, value: float) -> None:
-    found = getattr(read({**SMALLEST, name: text}), snake(name))
+    found = getattr(read({**SMALLEST, name: text}), PYTHON_NAMES[name])
     assert found == value
     assert type(found) is type(value)
 
@@ -280,40 +274,46 @@ LIST = [
     '["nan"]',
     "[1" + "0" * 400 + "]",
 ]
+REFUSED_BY_TYPE = [
+    (int, WHOLE),
+    (SerialNumber, ["null", "true", "-1", "5820999999.0", '""', "[]", "{}", str(2**63)]),
+    (EpochMs, TIME),
+    (SessionStatus, TEXT),
+    (float, NUMBER),
+    (Number, NUMBER),
+    (str, TEXT),
+    (bool, FLAG),
+    (tuple[Number, ...], LIST),
+]
 REFUSED = {
-    "id": [*WHOLE, "null"],
-    "serialNumber": ["null", "true", "-1", "5820999999.0", '""', "[]", "{}", str(2**63)],
-    "from": [*TIME, "null"],
-    "status": [*TEXT, "null"],
-    "to": TIME,
-    "connector": WHOLE,
-    "userId": WHOLE,
-    "priority": WHOLE,
-    "minimumExcessPercentage": WHOLE,
-    "startReading": NUMBER,
-    "stopReading": NUMBER,
-    "energy": NUMBER,
-    "range": NUMBER,
-    "duration": NUMBER,
-    "authenticationType": TEXT,
-    "rfid": TEXT,
-    "csmsTransactionId": TEXT,
-    "smartMode": TEXT,
-    "suspendedByUser": FLAG,
-    "externalControl": FLAG,
-    "maxAmperes": LIST,
+    key: [*texts, *(["null"] if key in SMALLEST else [])]
+    for key, kind in TYPES.items()
+    for of_type, texts in REFUSED_BY_TYPE
+    if kind == of_type
 }
 
 
 def test_the_table_of_refusals_covers_every_field_on_the_wire() -> None:
-    assert REFUSED.keys() == SMALLEST.keys() | set(OPTIONAL)
+    assert REFUSED.keys() == set(WIRE_NAMES.values())
+
+
+def test_every_field_but_what_the_client_adds_is_on_the_wire_under_the_services_key() -> None:
+    added = {"service_location_id", "extra"}
+    assert {field.name for field in attrs.fields(ChargingSession)} - added == WIRE_NAMES.keys()
+    assert dict(SESSION_READER.format.keys) == WIRE_NAMES
 
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in REFUSED.items() for text in texts])
 def test_nothing_is_coerced_quietly(name: str, text: str) -> None:
     with pytest.raises(ResponseDecodeError, match="expected") as caught:
         SESSION_READER.read(with_text(**{name: text}))
-    assert caught.value.json_path == f"$.{name}"
+    assert str(caught.value.json_path).partition("[")[0] == f"$.{name}"
+
+
+def test_an_item_that_is_no_number_is_named_by_its_index() -> None:
+    with pytest.raises(ResponseDecodeError, match="expected a number") as caught:
+        read({**SMALLEST, "maxAmperes": [16, 16, True]})
+    assert caught.value.json_path == "$.maxAmperes[2]"
 
 
 @pytest.mark.parametrize(
@@ -386,50 +386,30 @@ def test_an_error_never_holds_what_it_refused(record: object) -> None:
 
 # --- both ways of reading ---------------------------------------------------------------------------------------------
 
-int64 = st.integers(-(2**63), 2**63 - 1)
-finite = st.floats(allow_nan=False, allow_infinity=False)
-numbers = int64 | finite
-texts = st.text(st.characters(exclude_categories=["Cs"]))
-times = st.integers(EARLIEST_MS, LATEST_MS - 1)
-valid_records = st.fixed_dictionaries(
-    {
-        "id": int64,
-        "serialNumber": st.integers(0, 2**63 - 1) | texts.filter(bool),
-        "from": times,
-        "status": st.sampled_from([status.value for status in SessionStatus]) | texts,
-    },
-    optional={
-        **{name: st.none() | int64 for name in ("connector", "userId", "priority", "minimumExcessPercentage")},
-        **{name: st.none() | numbers for name in ("startReading", "stopReading", "energy", "range", "duration")},
-        **{name: st.none() | texts for name in ("authenticationType", "rfid", "csmsTransactionId", "smartMode")},
-        **{name: st.none() | st.booleans() for name in ("suspendedByUser", "externalControl")},
-        "to": st.none() | times,
-        "maxAmperes": st.none() | st.lists(numbers),
-    },
-)
-json_values = st.recursive(
-    st.none() | st.booleans() | numbers | st.integers() | texts,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
-    max_leaves=8,
-)
+
+def is_number(value: object) -> bool:
+    return type(value) is int or (type(value) is float and math.isfinite(value))
+
+
+SOUND_BY_TYPE: list[tuple[Any, Callable[[Any], bool]]] = [
+    (int, lambda value: type(value) is int),
+    (SerialNumber, lambda value: type(value) is str and value != ""),
+    (EpochMs, lambda value: type(value) is int),
+    (SessionStatus, lambda value: type(value) is SessionStatus),
+    (float, lambda value: type(value) is float and math.isfinite(value)),
+    (Number, is_number),
+    (str, lambda value: type(value) is str),
+    (bool, lambda value: type(value) is bool),
+    (tuple[Number, ...], lambda value: type(value) is tuple and all(map(is_number, value))),
+]
 
 
 def assert_sound(session: ChargingSession) -> None:
     """Every value of the type that its field says, and no number that is none."""
-    fields = attrs.asdict(session)
-    for name in ("id", "from_ms", "to_ms", "connector", "user_id", "priority", "minimum_excess_percentage"):
-        assert fields[name] is None or type(fields[name]) is int
-    for name in ("start_reading", "stop_reading", "energy"):
-        assert fields[name] is None or (type(fields[name]) is float and math.isfinite(fields[name]))
-    for number in (fields["range"], fields["duration"], *(fields["max_amperes"] or ())):
-        assert number is None or type(number) is int or (type(number) is float and math.isfinite(number))
-    for name in ("authentication_type", "rfid", "csms_transaction_id", "smart_mode"):
-        assert fields[name] is None or type(fields[name]) is str
-    for name in ("suspended_by_user", "external_control"):
-        assert fields[name] is None or type(fields[name]) is bool
-    assert type(session.serial_number) is str
-    assert session.serial_number
-    assert type(session.status) is SessionStatus
+    for name, key in WIRE_NAMES.items():
+        value = getattr(session, name)
+        (is_sound,) = [check for kind, check in SOUND_BY_TYPE if kind == TYPES[key]]
+        assert is_sound(value) or (value is None and key in OPTIONAL), name
 
 
 @given(valid_records)

@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 from smappee_async.defaults import SLICE_SESSIONS
 from smappee_async.errors import ResponseDecodeError
 from smappee_async.models import OPEN_STATUSES, ChargingSession, SessionState, SessionStatus
+from smappee_async.protocol.wire import WireRecords
 from smappee_async.query.account import StreamAccount
 from smappee_async.query.plan import Chunk
-from smappee_async.query.select import select_sessions
+from smappee_async.query.select import Selection, select_sessions
 from smappee_async.query.target import Target
 from smappee_async.timerange import TimeRange
 
 START, END = 1_709_600_000_000, 1_709_700_000_000
-PIECE = Chunk(Target(12345), TimeRange.from_ms(START, END))
+CHUNK = Chunk(Target(12345), TimeRange.from_ms(START, END))
 OPEN_CHUNK = Chunk(Target(12345), TimeRange.from_ms(START))
 STATES: tuple[SessionState, ...] = ("completed", "active", "all")
 OPEN = sorted(OPEN_STATUSES)
@@ -37,8 +38,8 @@ def record(number: int = 1, **changes: Any) -> Record:
 
 
 @attrs.define
-class Sifted:
-    """What came of sifting."""
+class Selected:
+    """What was selected, and what was said of the rest."""
 
     slices: list[list[ChargingSession]]
     last: list[bool]
@@ -50,14 +51,14 @@ class Sifted:
         return [session for each in self.slices for session in each]
 
 
-def sift_all(
-    *responses: list[Any], chunk: Chunk = PIECE, state: SessionState = "all", account: StreamAccount | None = None
-) -> Sifted:
+def select_all(
+    *responses: list[Any], chunk: Chunk = CHUNK, state: SessionState = "all", account: StreamAccount | None = None
+) -> Selected:
     account = StreamAccount() if account is None else account
     told: list[str] = []
     raws = [[msgspec.Raw(json.dumps(each).encode()) for each in response] for response in responses]
     found = list(select_sessions(chunk, raws, state, account, on_invalid="collect", on_unknown_status=told.append))
-    return Sifted([kept for kept, _ in found], [last for _, last in found], account, told)
+    return Selected([kept for kept, _ in found], [last for _, last in found], account, told)
 
 
 def balance(account: StreamAccount) -> int:
@@ -80,17 +81,17 @@ any_records = st.builds(
 @given(
     st.lists(st.lists(any_records, max_size=6), max_size=3),
     st.sampled_from(STATES),
-    st.sampled_from([PIECE, OPEN_CHUNK]),
+    st.sampled_from([CHUNK, OPEN_CHUNK]),
 )
 def test_every_record_is_accounted_for_exactly_once(
     responses: list[list[Record]], state: SessionState, chunk: Chunk
 ) -> None:
-    sifted = sift_all(*responses, state=state, chunk=chunk)
-    account = sifted.account
+    selected = select_all(*responses, state=state, chunk=chunk)
+    account = selected.account
     assert account.received == sum(map(len, responses)) == balance(account)
-    assert account.kept == len(sifted.sessions)
-    assert len({session.key for session in sifted.sessions}) == account.kept
-    assert sum(account.unknown_statuses.values()) == sum(not session.status.is_known for session in sifted.sessions)
+    assert account.kept == len(selected.sessions)
+    assert len({session.key for session in selected.sessions}) == account.kept
+    assert sum(account.unknown_statuses.values()) == sum(not session.status.is_known for session in selected.sessions)
 
 
 @given(st.lists(any_records, max_size=6), st.sampled_from(STATES))
@@ -100,7 +101,7 @@ def test_the_account_balances_also_where_the_first_unreadable_record_ends_it(
     account = StreamAccount()
     raws = [msgspec.Raw(json.dumps(each).encode()) for each in response]
     try:
-        list(select_sessions(PIECE, [raws], state, account, on_invalid="raise", on_unknown_status=lambda _: None))
+        list(select_sessions(CHUNK, [raws], state, account, on_invalid="raise", on_unknown_status=lambda _: None))
     except ResponseDecodeError:
         assert len(account.invalid) == 1
     else:
@@ -112,7 +113,7 @@ def test_the_account_balances_also_where_the_first_unreadable_record_ends_it(
 def test_an_account_goes_on_from_chunk_to_chunk() -> None:
     account = StreamAccount()
     for _ in range(2):
-        sift_all([record(1), record(2)], account=account)
+        select_all([record(1), record(2)], account=account)
     assert (account.received, account.kept, account.duplicates) == (4, 4, 0)
 
 
@@ -127,22 +128,22 @@ def test_an_account_goes_on_from_chunk_to_chunk() -> None:
 def test_a_session_belongs_to_the_chunk_that_its_start_lies_in(
     started_ms: int, state: SessionState, *, kept: bool
 ) -> None:
-    sifted = sift_all([record(**{"from": started_ms}, status="PARKED")], state=state)
-    assert (len(sifted.sessions), sifted.account.filtered) == (int(kept), int(not kept))
+    selected = select_all([record(**{"from": started_ms}, status="PARKED")], state=state)
+    assert (len(selected.sessions), selected.account.filtered) == (int(kept), int(not kept))
 
 
 @pytest.mark.parametrize(
     ("started_ms", "kept"), [(START - 1, False), (START, True), (END, True), (4_102_444_799_999, True)]
 )
 def test_a_chunk_with_an_open_end_takes_everything_from_its_start_on(started_ms: int, *, kept: bool) -> None:
-    assert bool(sift_all([record(**{"from": started_ms})], chunk=OPEN_CHUNK).sessions) is kept
+    assert bool(select_all([record(**{"from": started_ms})], chunk=OPEN_CHUNK).sessions) is kept
 
 
 def test_a_session_at_an_edge_is_in_exactly_one_of_two_chunks() -> None:
-    following = Chunk(PIECE.target, TimeRange.from_ms(END, END + 1000))
+    following = Chunk(CHUNK.target, TimeRange.from_ms(END, END + 1000))
     for started_ms in (END - 1, END, END + 1):
         response = [record(**{"from": started_ms})]
-        assert len(sift_all(response).sessions) + len(sift_all(response, chunk=following).sessions) == 1
+        assert len(select_all(response).sessions) + len(select_all(response, chunk=following).sessions) == 1
 
 
 # --- state ------------------------------------------------------------------------------------------------------------
@@ -169,8 +170,8 @@ def test_a_session_at_an_edge_is_in_exactly_one_of_two_chunks() -> None:
 def test_only_what_is_certainly_of_the_other_state_is_left_out(
     state: SessionState, status: str, to_ms: int | None, *, kept: bool
 ) -> None:
-    sifted = sift_all([record(status=status, to=to_ms)], state=state)
-    assert (len(sifted.sessions), sifted.account.filtered) == (int(kept), int(not kept))
+    selected = select_all([record(status=status, to=to_ms)], state=state)
+    assert (len(selected.sessions), selected.account.filtered) == (int(kept), int(not kept))
 
 
 # --- twice ------------------------------------------------------------------------------------------------------------
@@ -178,26 +179,26 @@ def test_only_what_is_certainly_of_the_other_state_is_left_out(
 
 def test_a_session_that_ends_between_two_responses_comes_out_once_and_completed() -> None:
     active, completed = [record(status="CHARGING", to=None)], [record(status="STOPPED")]
-    sifted = sift_all(active, completed)
-    assert [session.status for session in sifted.sessions] == ["STOPPED"]
-    assert sifted.account.duplicates == 1
+    selected = select_all(active, completed)
+    assert [session.status for session in selected.sessions] == ["STOPPED"]
+    assert selected.account.duplicates == 1
 
 
 def test_the_later_response_wins_whatever_it_says() -> None:
-    sifted = sift_all([record(energy=1.0)], [record(energy=2.0)], [record(energy=3.0)])
-    assert [session.energy for session in sifted.sessions] == [3.0]
+    selected = select_all([record(energy=1.0)], [record(energy=2.0)], [record(energy=3.0)])
+    assert [session.energy for session in selected.sessions] == [3.0]
 
 
 def test_a_session_that_comes_twice_in_one_response_is_handed_over_once() -> None:
-    sifted = sift_all([record(1), record(2), record(1)])
-    assert [session.id for session in sifted.sessions] == [1, 2]
-    assert sifted.account.duplicates == 1
+    selected = select_all([record(1), record(2), record(1)])
+    assert [session.id for session in selected.sessions] == [1, 2]
+    assert selected.account.duplicates == 1
 
 
 def test_a_record_that_was_left_out_does_not_hide_another_of_its_session() -> None:
-    sifted = sift_all([record(), record(**{"from": START - 1})], state="completed")
-    assert len(sifted.sessions) == 1
-    assert (sifted.account.filtered, sifted.account.duplicates) == (1, 0)
+    selected = select_all([record(), record(**{"from": START - 1})], state="completed")
+    assert len(selected.sessions) == 1
+    assert (selected.account.filtered, selected.account.duplicates) == (1, 0)
 
 
 # --- unreadable records -----------------------------------------------------------------------------------------------
@@ -205,27 +206,27 @@ def test_a_record_that_was_left_out_does_not_hide_another_of_its_session() -> No
 
 def test_an_unreadable_record_is_collected_with_its_place_and_its_text_and_the_others_go_on() -> None:
     bad = record(2, **{"from": "soon", "rfid": "TESTCARD01"})
-    sifted = sift_all([record(1), bad, record(3)])
-    assert [session.id for session in sifted.sessions] == [1, 3]
-    (invalid,) = sifted.account.invalid
+    selected = select_all([record(1), bad, record(3)])
+    assert [session.id for session in selected.sessions] == [1, 3]
+    (invalid,) = selected.account.invalid
     assert json.loads(invalid.raw) == bad
     assert isinstance(invalid.error, ResponseDecodeError)
     assert (invalid.error.index, invalid.error.json_path) == (1, "$.from")
     assert invalid.error.facts.service_location_id == 12345
-    assert invalid.error.facts.time_range == PIECE.time_range
+    assert invalid.error.facts.time_range == CHUNK.time_range
 
 
 def test_an_unreadable_record_of_a_station_names_the_station() -> None:
     chunk = Chunk(Target(serial_number="6120009999"), OPEN_CHUNK.time_range)
-    sifted = sift_all([None], chunk=chunk)
-    assert sifted.account.invalid[0].error.facts.serial_number == "6120009999"
+    selected = select_all([None], chunk=chunk)
+    assert selected.account.invalid[0].error.facts.serial_number == "6120009999"
 
 
-def test_the_first_unreadable_record_is_raised_where_that_is_asked_and_shows_nothing_of_itself() -> None:
+def test_the_first_unreadable_record_is_raised_if_that_is_asked_for_and_shows_nothing_of_itself() -> None:
     bad = msgspec.Raw(json.dumps(record(rfid=["PERSONAL"], status="CHARGING")).encode())
     account = StreamAccount()
     with pytest.raises(ResponseDecodeError) as caught:
-        list(select_sessions(PIECE, [[bad]], "all", account, on_invalid="raise", on_unknown_status=lambda _: None))
+        list(select_sessions(CHUNK, [[bad]], "all", account, on_invalid="raise", on_unknown_status=lambda _: None))
     assert (caught.value.index, caught.value.json_path) == (0, "$.rfid")
     assert caught.value.facts.service_location_id == 12345
     frames = [
@@ -242,9 +243,72 @@ def test_the_first_unreadable_record_is_raised_where_that_is_asked_and_shows_not
 def test_an_unknown_status_is_told_once_and_counted_each_time() -> None:
     account = StreamAccount()
     response = [record(1, status="PARKED"), record(2, status="PARKED"), record(3, status="FINISHED"), record(4)]
-    assert sift_all(response, account=account).told == ["PARKED", "FINISHED"]
-    assert sift_all(response, account=account).told == []
+    assert select_all(response, account=account).told == ["PARKED", "FINISHED"]
+    assert select_all(response, account=account).told == []
     assert account.unknown_statuses == {"PARKED": 4, "FINISHED": 2}
+
+
+# --- building ---------------------------------------------------------------------------------------------------------
+
+
+def built_of(responses: list[list[Record]], state: SessionState, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The ids of the records that were built."""
+    built: list[int] = []
+    build = WireRecords.build
+
+    def building(records: WireRecords[ChargingSession], *added: Any) -> list[ChargingSession]:
+        built.extend(wire.id for wire in records.wires)
+        return build(records, *added)
+
+    monkeypatch.setattr(WireRecords, "build", building)
+    selected = select_all(*responses, state=state)
+    assert sorted(session.id for session in selected.sessions) == sorted(built)
+    return built
+
+
+@pytest.mark.parametrize("more", [{}, {"new": 1}, {"energy": "7.5"}], ids=["known keys", "unknown key", "odd number"])
+def test_only_what_is_selected_is_built(more: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    early, running = record(1, **{"from": START - 1}), record(2, status="CHARGING", to=None)
+    response = [early, running, record(3, **more), record(3), record(4)]
+    assert built_of([response], "completed", monkeypatch) == [3, 4]
+
+
+@given(st.lists(any_records, max_size=8), st.sampled_from(STATES), st.lists(st.booleans(), min_size=8, max_size=8))
+def test_unknown_keys_stay_with_their_record_whatever_is_left_out(
+    response: list[Record], state: SessionState, unknown: list[bool]
+) -> None:
+    for number, (each, is_unknown) in enumerate(zip(response, unknown, strict=False)):
+        each["priority"] = number
+        if is_unknown:
+            each["new"] = number
+    for session in select_all(response, state=state).sessions:
+        assert session.priority is not None
+        assert session.extra == ({"new": session.priority} if unknown[session.priority] else {})
+
+
+@attrs.define
+class Row:
+    """A row of columns: all that the selection looks at."""
+
+    id: int
+    from_ms: int
+    to_ms: int | None
+    status: SessionStatus
+
+
+def test_the_selection_looks_at_id_start_end_and_status_only() -> None:
+    account = StreamAccount()
+    selection = Selection(CHUNK, "completed", account, lambda _: None)
+    stopped, charging = SessionStatus.STOPPED, SessionStatus.CHARGING
+    rows = [
+        Row(1, START, LATER, stopped),
+        Row(1, START, LATER, stopped),
+        Row(2, START, None, charging),
+        Row(3, END, LATER, stopped),
+    ]
+    assert selection.left_out(rows) == [1, 2, 3]
+    assert selection.left_out(rows[:1]) == [0]
+    assert (account.kept, account.filtered, account.duplicates) == (1, 2, 2)
 
 
 # --- slices -----------------------------------------------------------------------------------------------------------
@@ -264,18 +328,18 @@ def test_an_unknown_status_is_told_once_and_counted_each_time() -> None:
 )
 def test_sessions_come_in_slices_of_which_there_is_a_last_one(lengths: list[int], sizes: list[int]) -> None:
     responses = [[record(1000 * number + each) for each in range(length)] for number, length in enumerate(lengths, 1)]
-    sifted = sift_all(*responses)
-    assert [len(each) for each in sifted.slices] == sizes
-    assert sifted.last == [False] * (len(sizes) - 1) + [True]
+    selected = select_all(*responses)
+    assert [len(each) for each in selected.slices] == sizes
+    assert selected.last == [False] * (len(sizes) - 1) + [True]
 
 
 def test_nothing_is_read_before_its_slice_is_taken() -> None:
     account = StreamAccount()
     raws = [msgspec.Raw(json.dumps(record(number)).encode()) for number in range(SLICE_SESSIONS + 5)]
-    slices = select_sessions(PIECE, [raws], "all", account, on_invalid="raise", on_unknown_status=lambda _: None)
+    slices = select_sessions(CHUNK, [raws], "all", account, on_invalid="raise", on_unknown_status=lambda _: None)
     next(slices)
     assert account.received == SLICE_SESSIONS
 
 
 def test_the_client_adds_the_park() -> None:
-    assert sift_all([record()]).sessions[0].service_location_id == 12345
+    assert select_all([record()]).sessions[0].service_location_id == 12345

@@ -15,7 +15,7 @@ def read(body: bytes) -> list[ChargingSession]:
     raws = read_sessions(Response(status=200, body=body))
     sessions: list[ChargingSession] = []
     for first in range(0, len(raws), SLICE_SESSIONS):
-        read_at_once = SESSION_READER.read_many(raws[first : first + SLICE_SESSIONS], PARK)
-        assert read_at_once is not None
-        sessions += read_at_once
+        records = SESSION_READER.decode(raws[first : first + SLICE_SESSIONS])
+        assert records is not None
+        sessions += records.build(PARK)
     return sessions

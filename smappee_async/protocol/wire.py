@@ -1,0 +1,264 @@
+"""Wire records: what msgspec decodes from JSON, before a record is built of it.
+
+The attrs class is the only description of a record. From its fields come a msgspec type, which decodes and checks the
+JSON in one pass, and generated code, which builds the attrs records. Both steps are apart, so that records which are
+left out are never built, and so that columns can be made of wire records without building any record.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import filterfalse, repeat
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Generic, Self, TypeVar, Union, get_args, get_origin
+
+import attrs
+import msgspec
+
+from smappee_async.defaults import EARLIEST_MS, LATEST_MS
+from smappee_async.models import NOTHING_EXTRA, EpochMs, FrozenDict, JsonValue, Number, SerialNumber
+
+RecordT = TypeVar("RecordT", bound=attrs.AttrsInstance)
+
+INT64: Final = 2**63
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class WireRecords(Generic[RecordT]):
+    """Decoded records of which the attrs records are not built yet.
+
+    ``repr`` shows the number of records only, because records name persons.
+
+    :ivar wires: one msgspec struct for each record; its attributes are the fields of the record that are on the wire.
+    :ivar wholes: every key of each record, to find the unknown ones; ``None`` if no record has an unknown key.
+    """
+
+    __slots__ = ("_wire_format", "wholes", "wires")
+
+    def __init__(
+        self, wire_format: WireFormat[RecordT], wires: list[Any], wholes: list[Mapping[str, JsonValue]] | None = None
+    ) -> None:
+        self._wire_format = wire_format
+        self.wires = wires
+        self.wholes = wholes
+
+    @classmethod
+    def joined(cls, wire_format: WireFormat[RecordT], parts: Sequence[WireRecords[RecordT]]) -> Self:
+        """The records of several decoded parts, in their order."""
+        wires = [wire for each in parts for wire in each.wires]
+        nothing_unknown: list[Mapping[str, JsonValue]] = [NOTHING_EXTRA]
+        wholes = [
+            whole
+            for each in parts
+            for whole in (nothing_unknown * len(each.wires) if each.wholes is None else each.wholes)
+        ]
+        return cls(wire_format, wires, wholes)
+
+    def leave_out(self, positions: Sequence[int]) -> None:
+        """Drop the records at these positions, which are in ascending order."""
+        for position in reversed(positions):
+            del self.wires[position]
+            if self.wholes is not None:
+                del self.wholes[position]
+
+    def build(self, *added: Any) -> list[RecordT]:
+        """Build the attrs records.
+
+        :param added: values for the fields that are not on the wire, in their order; without ``extra``.
+        """
+        return self._wire_format.build(self.wires, self.wholes, *added)
+
+    def __repr__(self) -> str:
+        return f"<{len(self.wires)} wire records>"
+
+
+class WireFormat(Generic[RecordT]):
+    """How one class of records stands on the wire."""
+
+    def __init__(self, record_type: type[RecordT]) -> None:
+        self.record_type = record_type
+        # At once and with the Annotated markers, because attrs resolves the types of a class only once.
+        attrs.resolve_types(record_type, include_extras=True)
+
+    # Made when they are first needed, so that an import does not pay for what a program does not read.
+
+    @functools.cached_property
+    def keys(self) -> Mapping[str, str]:
+        """From the name of each field that is on the wire to its key in the JSON, in the order of the fields."""
+        return {field.name: str(wire_key(field)) for field in _wire_fields(self.record_type)}
+
+    @functools.cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.keys.values())
+
+    @functools.cached_property
+    def _wire_type(self) -> type[msgspec.Struct]:
+        return _wire_type(self.record_type, forbid_unknown_fields=True)
+
+    @functools.cached_property
+    def _decode(self) -> Callable[[bytes | bytearray], list[Any]]:
+        return _list_decoder(self._wire_type)
+
+    @functools.cached_property
+    def _decode_known(self) -> Callable[[bytes | bytearray], list[Any]]:
+        return _list_decoder(_wire_type(self.record_type, forbid_unknown_fields=False))
+
+    @functools.cached_property
+    def _build(self) -> Callable[..., list[RecordT]]:
+        return _builder(self.record_type, with_extra=False)
+
+    @functools.cached_property
+    def _build_with_extra(self) -> Callable[..., list[RecordT]]:
+        return _builder(self.record_type, with_extra=True)
+
+    def decode(self, array: bytes | bytearray) -> WireRecords[RecordT] | None:
+        """Decode a JSON array of records; ``None`` if a record in it is not such a record, or differs in its types."""
+        try:
+            return WireRecords(self, self._decode(array))
+        except UNREADABLE:
+            pass  # an unknown key, or a wrong type
+        try:
+            return WireRecords(self, self._decode_known(array), msgspec.json.decode(array))
+        except UNREADABLE:
+            return None
+
+    def of(self, record: RecordT, whole: Mapping[str, JsonValue]) -> WireRecords[RecordT]:
+        """The wire record of one record.
+
+        :param whole: every key that the record has in the JSON.
+        """
+        wire = self._wire_type(**{name: getattr(record, name) for name in self.keys})
+        return WireRecords(self, [wire], [whole])
+
+    def build(
+        self, wires: Sequence[Any], wholes: Sequence[Mapping[str, JsonValue]] | None, *added: Any
+    ) -> list[RecordT]:
+        """The records; see :class:`WireRecords`."""
+        if wholes is None:
+            return self._build(wires, *added)
+        return self._build_with_extra(wires, self._extras(wholes), *added)
+
+    def unknown(self, whole: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+        """The keys that no field has, in their order."""
+        return next(self._extras((whole,)))
+
+    def _extras(self, wholes: Iterable[Mapping[str, JsonValue]]) -> Iterator[Mapping[str, JsonValue]]:
+        is_known = self._known.__contains__
+        for whole in wholes:
+            unknown = {key: whole[key] for key in filterfalse(is_known, whole)}
+            yield FrozenDict(unknown) if unknown else NOTHING_EXTRA
+
+
+def text_of(body: bytes | bytearray) -> bytes | bytearray:
+    """A JSON text without its byte order mark.
+
+    :raises UnicodeDecodeError: it is not UTF-8. msgspec does not check the text of a record that it decodes later.
+    """
+    if not body.isascii():
+        body.decode()
+    return body.removeprefix(_BOM)
+
+
+def wire_key(field: attrs.Attribute[Any]) -> str | None:
+    """The key of a field in the JSON, which is its name in camelCase if the class names no other; ``None``: no key."""
+    head, *rest = field.name.split("_")
+    key: str | None = field.metadata.get("wire", head + "".join(word.title() for word in rest))
+    return key
+
+
+def without_none(annotation: Any) -> tuple[Any, bool]:
+    """A type without ``None``, and whether ``None`` was in it."""
+    if get_origin(annotation) not in (Union, UnionType):
+        return annotation, False
+    members = [member for member in get_args(annotation) if member is not NoneType]
+    optional = len(members) < len(get_args(annotation))
+    return (Union[tuple(members)], optional)  # noqa: UP007 - built at run time
+
+
+def _wire_fields(record_type: type) -> list[attrs.Attribute[Any]]:
+    return [field for field in attrs.fields(record_type) if wire_key(field) is not None]
+
+
+_WIRE_INT: Final[Any] = Annotated[int, msgspec.Meta(ge=-INT64, le=INT64 - 1)]
+_WIRE_NUMBER: Final[Any] = _WIRE_INT | float
+_WIRE: Final[dict[Any, Any]] = {
+    int: _WIRE_INT,
+    EpochMs: Annotated[int, msgspec.Meta(ge=EARLIEST_MS, lt=LATEST_MS)],
+    SerialNumber: Annotated[int, msgspec.Meta(ge=0, le=INT64 - 1)] | Annotated[str, msgspec.Meta(min_length=1)],
+    Number: _WIRE_NUMBER,
+    tuple[Number, ...]: tuple[_WIRE_NUMBER, ...],
+}
+
+
+def _wire_type(record_type: type, *, forbid_unknown_fields: bool) -> type[msgspec.Struct]:
+    """The msgspec type that decodes what the record's fields say."""
+    fields: list[Any] = []
+    for field in _wire_fields(record_type):
+        bare, optional = without_none(field.type)
+        wire = _WIRE.get(bare, bare)
+        keyed = msgspec.field(name=wire_key(field))
+        if field.default is not attrs.NOTHING:
+            keyed = msgspec.field(name=wire_key(field), default=field.default)
+        fields.append((field.name, wire | None if optional else wire, keyed))
+    return msgspec.defstruct(
+        f"Wire{record_type.__name__}",
+        fields,
+        namespace={"__repr__": _secret_repr},
+        kw_only=True,
+        forbid_unknown_fields=forbid_unknown_fields,
+        gc=False,  # it is never part of a cycle, and very many are made
+    )
+
+
+def _secret_repr(wire: msgspec.Struct) -> str:
+    """Without values, because they name persons and a crash reporter shows the variables of a frame."""
+    return f"<{type(wire).__name__}>"
+
+
+def _list_decoder(wire_type: type[msgspec.Struct]) -> Callable[[bytes | bytearray], list[Any]]:
+    return msgspec.json.Decoder(list[wire_type]).decode  # type: ignore[valid-type]  # made at run time
+
+
+def _builder(record_type: type[RecordT], *, with_extra: bool) -> Callable[..., list[RecordT]]:
+    """Generate the function that builds records of wire records, and of the values that the client adds.
+
+    The ``__init__`` of a frozen class sets each attribute through ``object.__setattr__``, which costs five times
+    as much as decoding. So the attributes are set on a plain class of the same layout, and the object then becomes the
+    record.
+
+    :param with_extra: whether the function takes the values of the field ``extra`` as its second argument.
+    """
+    plain: Any = type(f"Plain{record_type.__name__}", (), {"__slots__": record_type.__slots__})  # type: ignore[attr-defined]
+    on_wire = {field.name for field in _wire_fields(record_type)}
+    names: dict[str, Any] = {
+        "new_many": lambda count: list(map(object.__new__, repeat(plain, count))),
+        "record_type": record_type,
+    }
+    parameters = ["wires", "extras"] if with_extra else ["wires"]
+    lines = []
+    for field in attrs.fields(record_type):
+        value = f"wire.{field.name}"
+        if field.name == "extra" and with_extra:
+            value = "extra"
+        elif field.name not in on_wire:
+            names[f"default_{field.name}"] = field.default
+            parameters.append(f"{field.name}=default_{field.name}")
+            value = field.name
+        elif field.type == SerialNumber:
+            lines.append(f"number = {value}")
+            value = "number if number.__class__ is str else str(number)"
+        lines.append(f"record.{field.name} = {value}")
+    lines.append("record.__class__ = record_type")
+    each = "record, wire, extra" if with_extra else "record, wire"
+    code = (
+        f"def build({', '.join(parameters)}):\n"
+        "    records = new_many(len(wires))\n"
+        f"    for {each} in zip(records, wires{', extras' if with_extra else ''}):\n        "
+        + "\n        ".join(lines)
+        + "\n    return records"
+    )
+    exec(code, names)  # noqa: S102 - nothing in it comes from outside: the names are those of the class above
+    build: Callable[..., list[RecordT]] = names["build"]
+    return build
