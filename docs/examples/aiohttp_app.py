@@ -1,4 +1,4 @@
-"""Charging sessions in an aiohttp.web backend that has an HTTP session already, and shares it with the client.
+"""Charging sessions in an aiohttp.web backend that has an HTTP session and shares its connections with the client.
 
 ::
 
@@ -41,23 +41,23 @@ from smappee_async import (
 HTTP = web.AppKey("http", aiohttp.ClientSession)
 SMAPPEE = web.AppKey("smappee", SmappeeClient)
 
-# --- what lives as long as the app does -----------------------------------------------------------------------------------
+# --- opened and closed with the app ------------------------------
 
 
 async def open_http(app: web.Application) -> AsyncIterator[None]:
-    """The app's own session, with settings that are nobody else's business."""
+    """The app's own session, with settings of its own."""
     async with aiohttp.ClientSession(headers={"User-Agent": "our-backend/1.0"}) as app[HTTP]:
         yield
 
 
 async def open_smappee(app: web.Application) -> AsyncIterator[None]:
-    """The client on the connections of that session: it neither closes it nor sees or changes its settings."""
+    """The client uses the connections of that session. It does not close the session and does not change it."""
     base_url = os.environ.get("SMAPPEE_BASE_URL", defaults.BASE_URL)
     async with SmappeeClient(Credentials.from_env(), base_url=base_url, http_session=app[HTTP]) as app[SMAPPEE]:
         yield
 
 
-# --- a stream ---------------------------------------------------------------------------------------------------------------
+# --- a stream ----------------------------------------------------
 
 routes = web.RouteTableDef()
 
@@ -65,30 +65,30 @@ routes = web.RouteTableDef()
 @routes.get(r"/parks/{park:\d{1,18}}/sessions")
 async def park_sessions(request: web.Request) -> web.StreamResponse:
     """The sessions of one park as JSON lines, as they arrive."""
-    stream = request.app[SMAPPEE].sessions(int(request.match_info["park"]), asked(request))
+    stream = request.app[SMAPPEE].sessions(int(request.match_info["park"]), requested_range(request))
     response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-    async with stream:  # a client that hangs up half-way leaves no task and no request behind
+    async with stream:  # if the caller disconnects, no task and no request is left
         try:
             async for batch in stream.batches():
-                if not response.prepared:  # only now, so that what fails at once is no 200
+                if not response.prepared:  # only now, so that an early error is not a 200
                     await response.prepare(request)
                 await response.write(b"".join(map(json_line, batch.sessions)))
         except SmappeeError as error:
             if not response.prepared:
                 raise
-            # Too late for another status. aiohttp now hangs up: a response has its proper end only if it is whole.
-            raise RuntimeError("a response was broken off half-way") from error
+            # Too late for another status. aiohttp closes the connection, so the caller sees that the body is incomplete.
+            raise RuntimeError("the response ends before it is complete") from error
     await response.write_eof()
     return response
 
 
-def asked(request: web.Request) -> TimeRange:
-    """The stretch of time that a request is about."""
+def requested_range(request: web.Request) -> TimeRange:
+    """The time range that a request asks for."""
     return TimeRange.parse(request.query.get("month", ""), tz=request.query.get("tz", "Europe/Brussels"))
 
 
 def json_line(session: ChargingSession) -> bytes:
-    """What this backend tells of a session; the RFID, which names a person, is not part of it."""
+    """What this backend sends of a session. The RFID identifies a person, so it is left out."""
     fields = {
         "park": session.service_location_id,
         "id": session.id,
@@ -100,18 +100,18 @@ def json_line(session: ChargingSession) -> bytes:
     return json.dumps(fields).encode() + b"\n"
 
 
-# --- many parks at once -----------------------------------------------------------------------------------------------------
+# --- many parks at once ------------------------------------------
 
 
 @routes.get("/energy")
 async def energy(request: web.Request) -> web.Response:
-    """Energy per park. A park that could not be read whole, or in time, is listed with the reason instead."""
+    """Energy of each park. A park that was not read completely, or not in time, is listed with the reason instead."""
     try:
         parks = [int(park) for park in request.query.getall("park", [])]
         within = timedelta(seconds=min(float(request.query.get("within_s", "20")), 60))
     except ValueError as error:
         raise web.HTTPUnprocessableEntity(text=str(error)) from None
-    stream = request.app[SMAPPEE].sessions(parks, asked(request), on_error="collect", deadline=within)
+    stream = request.app[SMAPPEE].sessions(parks, requested_range(request), on_error="collect", deadline=within)
     total_kwh: dict[int | None, Decimal] = dict.fromkeys(parks, Decimal(0))
     async with stream:
         async for batch in stream.batches():
@@ -121,12 +121,12 @@ async def energy(request: web.Request) -> web.Response:
     return web.json_response({"energy_kwh": totals, "failures": failures})
 
 
-# --- what goes wrong --------------------------------------------------------------------------------------------------------
+# --- what goes wrong ---------------------------------------------
 
 
 @web.middleware
 async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The status that tells the caller whose turn it is. No error of the package shows a secret, so its text may go out."""
+    """The status says who has to act. No error of the package holds a secret, so its text may be sent."""
     try:
         return await handler(request)
     except ConfigurationError as error:
@@ -145,7 +145,7 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
         return web.json_response({"detail": str(error)}, status=502)
 
 
-# --- the app ----------------------------------------------------------------------------------------------------------------
+# --- the app -----------------------------------------------------
 
 
 def make_app() -> web.Application:
@@ -156,5 +156,5 @@ def make_app() -> web.Application:
 
 
 if __name__ == "__main__":
-    # With handler_cancellation, a hang-up is noticed although Smappee has not said anything yet.
+    # With handler_cancellation, aiohttp notices a caller that disconnects while Smappee has not answered yet.
     web.run_app(make_app(), host="127.0.0.1", handler_cancellation=True)

@@ -41,7 +41,7 @@ from smappee_async import (
     defaults,
 )
 
-# --- one client, as long as the app lives ---------------------------------------------------------------------------------
+# --- one client for the life of the app --------------------------
 
 
 @asynccontextmanager
@@ -61,7 +61,7 @@ async def _smappee(request: Request) -> SmappeeClient:
 
 Smappee = Annotated[SmappeeClient, Depends(_smappee)]
 
-# --- a stream ---------------------------------------------------------------------------------------------------------------
+# --- a stream ----------------------------------------------------
 
 
 @app.get("/parks/{park}/sessions")
@@ -71,10 +71,10 @@ async def park_sessions(smappee: Smappee, park: int, month: str, tz: str = "Euro
 
 
 class JsonLines(StreamingResponse):
-    """Sessions, one a line, as they arrive.
+    """Sessions, one on each line, as they arrive.
 
-    The status waits for the first of them, so that what fails at once is no 200. What fails later breaks the response
-    off: it has its proper end only if it is whole.
+    The status is sent with the first of them, so that an early error is not a 200. A later error ends the response
+    without its last chunk, so the caller sees that the body is incomplete.
     """
 
     media_type = "application/x-ndjson"
@@ -84,8 +84,8 @@ class JsonLines(StreamingResponse):
         self.stream = stream
 
     async def stream_response(self, send: Send) -> None:
-        # Starlette cancels this when its client hangs up; the block then leaves no task and no request behind. A
-        # generator would be closed some time later, when it is collected.
+        # Starlette cancels this when the caller disconnects; the block then leaves no task and no request. A generator
+        # would be closed later, when it is garbage-collected.
         started = False
         async with self.stream:
             async for batch in self.stream.batches():
@@ -98,7 +98,7 @@ class JsonLines(StreamingResponse):
 
 
 def json_line(session: ChargingSession) -> bytes:
-    """What this backend tells of a session; the RFID, which names a person, is not part of it."""
+    """What this backend sends of a session. The RFID identifies a person, so it is left out."""
     fields = {
         "park": session.service_location_id,
         "id": session.id,
@@ -110,7 +110,7 @@ def json_line(session: ChargingSession) -> bytes:
     return json.dumps(fields).encode() + b"\n"
 
 
-# --- many parks at once -----------------------------------------------------------------------------------------------------
+# --- many parks at once ------------------------------------------
 
 
 @app.get("/energy")
@@ -121,7 +121,7 @@ async def energy(
     tz: str = "Europe/Brussels",
     within_s: Annotated[float, Query(gt=0, le=60)] = 20,
 ) -> dict[str, Any]:
-    """Energy per park. A park that could not be read whole, or in time, is listed with the reason instead."""
+    """Energy of each park. A park that was not read completely, or not in time, is listed with the reason instead."""
     stream = smappee.sessions(
         park, TimeRange.parse(month, tz=tz), on_error="collect", deadline=timedelta(seconds=within_s)
     )
@@ -136,12 +136,12 @@ async def energy(
     }
 
 
-# --- what goes wrong --------------------------------------------------------------------------------------------------------
+# --- what goes wrong ---------------------------------------------
 
 
 @app.exception_handler(SmappeeError)
 async def explain(_: Request, error: SmappeeError) -> JSONResponse:
-    """The status that tells the caller whose turn it is. No error of the package shows a secret, so its text may go out."""
+    """The status says who has to act. No error of the package holds a secret, so its text may be sent."""
     match error:
         case ConfigurationError():
             return JSONResponse({"detail": str(error)}, 422)
