@@ -30,7 +30,6 @@ html_theme = "furo"
 html_title = f"smappee_async {__version__}"
 html_copy_source = False
 html_show_sphinx = False
-html_static_path: list[str] = []
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
@@ -45,7 +44,9 @@ python_use_unqualified_type_names = True
 # Other projects' pages are not looked up: that would need the network. Names without a page here are left as text.
 nitpick_ignore_regex = [
     ("py:.*", r"(aiohttp|asyncio|collections|datetime|decimal|enum|pathlib|redis|ssl|types|typing)\b.*"),
-    ("py:.*", r"(bool|bytes|dict|float|frozenset|int|list|object|str|tuple|type|None|Self|Path)"),
+    ("py:.*", r"(bool|bytes|dict|float|frozenset|int|list|object|os\.PathLike|str|tuple|type|None|Self|Redis)"),
+    # Aliases and small types in signatures, which the text beside them explains.
+    ("py:class", r"JsonValue|OnEvent|smappee_async\.(errors\.RangeBounds|secret\.Secret)"),
 ]
 
 _PUBLIC: Final = ("smappee_async", "smappee_async.simulator", "smappee_async.testing")

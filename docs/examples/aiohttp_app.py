@@ -76,7 +76,7 @@ async def park_sessions(request: web.Request) -> web.StreamResponse:
         except SmappeeError as error:
             if not response.prepared:
                 raise
-            # Too late for another status. aiohttp closes the connection, so the caller sees that the body is incomplete.
+            # Too late for another status. aiohttp closes the connection, so the caller sees that the body is cut.
             raise RuntimeError("the response ends before it is complete") from error
     await response.write_eof()
     return response
