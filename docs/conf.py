@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # The pages describe the checkout that they are part of, whatever is installed.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from smappee_async import __version__
+from smappee_async import __version__, client, models
 
 project = "smappee_async"
 author = "The smappee_async authors"
@@ -46,8 +46,18 @@ nitpick_ignore_regex = [
     ("py:.*", r"(aiohttp|asyncio|collections|datetime|decimal|enum|pathlib|redis|ssl|types|typing)\b.*"),
     ("py:.*", r"(bool|bytes|dict|float|frozenset|int|list|object|os\.PathLike|str|tuple|type|None|Self|Redis)"),
     # Aliases and small types in signatures, which the text beside them explains.
-    ("py:class", r"JsonValue|OnEvent|smappee_async\.(errors\.RangeBounds|secret\.Secret)"),
+    ("py:class", r"(.*\.)?JsonValue|OnEvent|smappee_async\.(errors\.RangeBounds|secret\.Secret)"),
 ]
+
+
+class JsonValue:
+    """Stands in for the alias of this name, which autodoc writes out whole wherever it is used."""
+
+
+_JSON_VALUE: Final = models.JsonValue
+for module in [module for name, module in sys.modules.items() if name.startswith(client.__name__.partition(".")[0])]:
+    if vars(module).get("JsonValue") is _JSON_VALUE:
+        vars(module)["JsonValue"] = JsonValue
 
 _PUBLIC: Final = ("smappee_async", "smappee_async.simulator", "smappee_async.testing")
 

@@ -1,7 +1,8 @@
 """Charging sessions for Home Assistant: which object owns what, and how an update ends.
 
-It runs without Home Assistant, because the names that an integration imports from it have stand-ins here. Against the
-simulator (``smappee-async simulate``, with the variables that it prints)::
+It runs without Home Assistant, because the names that an integration imports from it
+have stand-ins here. Start ``smappee-async simulate``, set the variables that it prints,
+and then::
 
     python home_assistant.py 1001
 """
@@ -17,7 +18,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import aiohttp
-
 from smappee_async import (
     AuthenticationError,
     ChargingSession,
@@ -33,7 +33,7 @@ from smappee_async import (
 )
 
 BASE_URL = os.environ.get("SMAPPEE_BASE_URL", defaults.BASE_URL)
-#: A car may stay connected over a holiday. An active session that started earlier is not seen.
+#: A car may stay connected over a holiday. Older active sessions are not seen.
 LONGEST_SESSION = timedelta(days=14)
 #: Home Assistant waits for an update, so an update may not take long.
 UPDATE_DEADLINE = timedelta(seconds=10)
@@ -48,7 +48,7 @@ class ConfigEntryAuthFailed(Exception):
 
 
 class UpdateFailed(Exception):
-    """``homeassistant.helpers.update_coordinator``: this update failed, a later one may not."""
+    """``homeassistant.helpers.update_coordinator``: a later update may succeed."""
 
     def __init__(self, text: str, retry_after: float | None = None) -> None:
         super().__init__(text)
@@ -59,15 +59,19 @@ class UpdateFailed(Exception):
 
 
 async def log_in(http: aiohttp.ClientSession, answers: Mapping[str, str]) -> dict[str, Any]:
-    """What the config entry keeps: client id and secret, and the tokens. The password is not kept.
+    """What the config entry keeps: client id, client secret and tokens, no password.
 
     :param http: ``async_get_clientsession(hass)``.
     :raises AuthenticationError: show ``invalid_auth`` in the form.
     """
     entry: dict[str, Any] = {name: answers[name] for name in ("client_id", "client_secret")}
-    credentials = Credentials(**entry, username=answers["username"], password=answers["password"])
+    credentials = Credentials(
+        **entry, username=answers["username"], password=answers["password"]
+    )
     store = MemoryTokenStore(on_token=keep_in(entry, entry.update))
-    async with SmappeeClient(credentials, base_url=BASE_URL, token_store=store, http_session=http) as smappee:
+    async with SmappeeClient(
+        credentials, base_url=BASE_URL, token_store=store, http_session=http
+    ) as smappee:
         await smappee.service_locations()
     return entry
 
@@ -75,7 +79,7 @@ async def log_in(http: aiohttp.ClientSession, answers: Mapping[str, str]) -> dic
 def keep_in(entry: Mapping[str, Any], save: Save) -> Callable[[Token], Awaitable[None]]:
     """A hook that saves each new pair of tokens, before it is used.
 
-    :param save: ``lambda data: hass.config_entries.async_update_entry(config_entry, data=data)``.
+    :param save: calls ``hass.config_entries.async_update_entry(config_entry, data=...)``.
     """
 
     async def keep(token: Token) -> None:
@@ -87,14 +91,20 @@ def keep_in(entry: Mapping[str, Any], save: Save) -> Callable[[Token], Awaitable
 # --- one client for each config entry: async_setup_entry ----------
 
 
-def make_client(http: aiohttp.ClientSession, entry: Mapping[str, Any], save: Save) -> SmappeeClient:
-    """A client, to be opened in ``async_setup_entry`` and closed with ``aclose()`` in ``async_unload_entry``.
+def make_client(
+    http: aiohttp.ClientSession, entry: Mapping[str, Any], save: Save
+) -> SmappeeClient:
+    """A client: open it in ``async_setup_entry``, close it in ``async_unload_entry``.
 
     The HTTP session stays open, because it belongs to Home Assistant.
     """
     token = Token.from_dict(entry["token"])
     return SmappeeClient(
-        Credentials(entry["client_id"], entry["client_secret"], refresh_token=token.refresh_token),
+        Credentials(
+            entry["client_id"],
+            entry["client_secret"],
+            refresh_token=token.refresh_token,
+        ),
         base_url=BASE_URL,
         token_store=MemoryTokenStore(token, on_token=keep_in(entry, save)),
         http_session=http,
@@ -107,7 +117,7 @@ def make_client(http: aiohttp.ClientSession, entry: Mapping[str, Any], save: Sav
 
 @dataclass(frozen=True)
 class ParkState:
-    """What the entities show. Two that are equal need no update of the entities (``always_update=False``)."""
+    """What the entities show. It compares by value, so ``always_update=False`` works."""
 
     active: tuple[ChargingSession, ...]
     today_kwh: Decimal
@@ -119,7 +129,9 @@ class ParkCoordinator:
     :param tz: the zone in which the day begins: ``hass.config.time_zone``.
     """
 
-    def __init__(self, smappee: SmappeeClient, park: int, tz: str, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, smappee: SmappeeClient, park: int, tz: str, now: Callable[[], datetime]
+    ) -> None:
         self.smappee = smappee
         self.park = park
         self.tz = tz
@@ -139,10 +151,15 @@ class ParkCoordinator:
         now = self._now().astimezone(ZoneInfo(self.tz))
         today = TimeRange.day(now.year, now.month, now.day, tz=self.tz)
         lately = TimeRange.since(now - LONGEST_SESSION)
-        active = self.smappee.sessions(self.park, lately, state="active", deadline=UPDATE_DEADLINE)
+        active = self.smappee.sessions(
+            self.park, lately, state="active", deadline=UPDATE_DEADLINE
+        )
         ended = self.smappee.sessions(self.park, today, deadline=UPDATE_DEADLINE)
         by_start = sorted(await active.collect(), key=lambda session: session.from_ms)
-        total = sum((session.energy_kwh or Decimal(0) for session in await ended.collect()), Decimal(0))
+        total = sum(
+            (session.energy_kwh or Decimal(0) for session in await ended.collect()),
+            Decimal(0),
+        )
         return ParkState(tuple(by_start), total)
 
 
@@ -157,7 +174,12 @@ async def main(park: int, now: Callable[[], datetime]) -> None:
         async with make_client(http, entry, entry.update) as smappee:
             coordinator = ParkCoordinator(smappee, park, "Europe/Brussels", now)
             state = await coordinator._async_update_data()
-    print(len(state.active), "active,", state.today_kwh, "kWh of sessions that started today and have ended")
+    print(
+        len(state.active),
+        "active,",
+        state.today_kwh,
+        "kWh of sessions that started today and have ended",
+    )
 
 
 if __name__ == "__main__":
