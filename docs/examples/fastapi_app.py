@@ -77,8 +77,7 @@ class JsonLines(StreamingResponse):
     """Sessions, one on each line, as they arrive.
 
     The status is sent with the first of them, so that an early error is not a 200. A later
-    error ends the response without its last chunk, so the caller sees that the body is
-    incomplete.
+    error cuts the connection, so the caller sees that the body is incomplete.
     """
 
     media_type = "application/x-ndjson"

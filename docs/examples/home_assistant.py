@@ -126,11 +126,11 @@ class ParkState:
 class ParkCoordinator:
     """In an integration: ``class ParkCoordinator(DataUpdateCoordinator[ParkState])``.
 
-    :param tz: the zone in which the day begins: ``hass.config.time_zone``.
+    :param tz: the zone in which the day begins.
     """
 
     def __init__(
-        self, smappee: SmappeeClient, park: int, tz: str, now: Callable[[], datetime]
+        self, smappee: SmappeeClient, park: int, tz: ZoneInfo, now: Callable[[], datetime]
     ) -> None:
         self.smappee = smappee
         self.park = park
@@ -148,7 +148,7 @@ class ParkCoordinator:
             raise UpdateFailed(str(error)) from error
 
     async def _read(self) -> ParkState:
-        now = self._now().astimezone(ZoneInfo(self.tz))
+        now = self._now().astimezone(self.tz)
         today = TimeRange.day(now.year, now.month, now.day, tz=self.tz)
         lately = TimeRange.since(now - LONGEST_SESSION)
         active = self.smappee.sessions(
@@ -172,7 +172,7 @@ async def main(park: int, now: Callable[[], datetime]) -> None:
     async with aiohttp.ClientSession() as http:
         entry = await log_in(http, answers)
         async with make_client(http, entry, entry.update) as smappee:
-            coordinator = ParkCoordinator(smappee, park, "Europe/Brussels", now)
+            coordinator = ParkCoordinator(smappee, park, ZoneInfo("Europe/Brussels"), now)
             state = await coordinator._async_update_data()
     print(
         len(state.active),

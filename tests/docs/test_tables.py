@@ -15,7 +15,7 @@ import pytest
 import smappee_async
 import smappee_async.simulator
 import smappee_async.testing
-from smappee_async import ChargingSession, Limits, RetryPolicy, SmappeeClient, SmappeeError
+from smappee_async import ChargingSession, Limits, RetryPolicy, SmappeeClient, SmappeeError, defaults
 from smappee_async.events import EventKind, Operation
 
 from .pages import PAGES, README, ROOT, blocks, text_of
@@ -65,7 +65,7 @@ def test_the_table_of_settings_has_every_setting_of_the_client() -> None:
     said = rows(SETTINGS, "Settings, and why")
 
     assert set(parameters) - {"credentials", "limits", "retry"} == {name for name in names(said) if "." not in name}
-    assert said["`base_url`"] == f"`{smappee_async.defaults.BASE_URL}`"
+    assert said["`base_url`"] == f"`{defaults.BASE_URL}`"
 
 
 @pytest.mark.parametrize("method", [SmappeeClient.sessions, SmappeeClient.station_sessions])

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import aiohttp
 import pytest
@@ -59,7 +60,7 @@ async def smappee(example: Any, http: aiohttp.ClientSession, entry: dict[str, An
 
 @pytest.fixture
 def coordinator(example: Any, smappee: SmappeeClient) -> Any:
-    return example.ParkCoordinator(smappee, HUB, "Europe/Brussels", lambda: NOW)
+    return example.ParkCoordinator(smappee, HUB, ZoneInfo("Europe/Brussels"), lambda: NOW)
 
 
 @pytest.mark.anyio
