@@ -34,6 +34,7 @@ def simulator() -> Iterator[Mapping[str, str]]:
                     variables[name] = value
                 if line.startswith("smappee-async"):
                     break
+            assert variables, "the simulator did not start"
             yield variables
         finally:
             process.terminate()
