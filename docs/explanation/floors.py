@@ -3,7 +3,6 @@
 The picture has a background of its own, so that it can be read on a light page and on a dark one.
 """
 
-# ruff: noqa: INP001 - a program beside the page that shows its picture
 from __future__ import annotations
 
 from html import escape

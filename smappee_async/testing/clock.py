@@ -12,6 +12,8 @@ from typing import Final
 _GRACE_S: Final = 0.001
 #: For asyncio, a timer is due if it is less than this ahead.
 _RESOLUTION_S: Final = time.get_clock_info("monotonic").resolution
+#: So many turns of the loop without a wait are no sign of a clock that stands still.
+_MOST_TURNS_WITHOUT_TIME: Final = 1_000
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -49,10 +51,16 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self, loop: VirtualTimeLoop) -> None:
         super().__init__()
         self._loop = loop
+        self._turns_without_time = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout <= 0:
+            self._turns_without_time += 1
+            if self._turns_without_time > _MOST_TURNS_WITHOUT_TIME:
+                # A timer whose length is lost in rounding is set again and again, and waits for the clock to go on.
+                self._loop.jump(_RESOLUTION_S)
             return super().select(timeout)
+        self._turns_without_time = 0
         ready = super().select(min(timeout, _GRACE_S))
         if not ready:
             self._loop.jump(timeout)

@@ -23,6 +23,4 @@ def local_rate_limiter(requests_per_second: float | None) -> RateLimiter | None:
         return None
     # A leaky bucket lets a full burst through beside what leaks in the same second, so the burst must be small.
     burst = max(1.0, BURST_SHARE * requests_per_second)
-    # A little more than the burst, because the limiter's own sums round: without it, it may set timers of no length.
-    burst *= 1 + 1e-6
     return AsyncLimiter(burst, burst / requests_per_second)

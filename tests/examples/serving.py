@@ -1,13 +1,16 @@
-"""What the tests of both backends share: ways to start them and to call them, and what they should response."""
+"""What the tests of both backends share: ways to start and to call them, and what they should respond."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 import aiohttp
@@ -18,7 +21,21 @@ from aiohttp import web
 from smappee_async import SmappeeClient, TimeRange
 from smappee_async.simulator import Fault, Simulator
 
-from . import aiohttp_app, fastapi_app
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+
+
+def load_example(name: str) -> ModuleType:
+    """One of the whole programs of the documentation, as a module."""
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+aiohttp_app = load_example("aiohttp_app")
+fastapi_app = load_example("fastapi_app")
 
 HOME, OFFICE, HUB = 1001, 1002, 1003
 MARCH = TimeRange.month(2026, 3, tz="Europe/Brussels")
@@ -145,7 +162,7 @@ class Behind:
         return [task for task in asyncio.all_tasks() - self._before if "RequestHandler.start" not in repr(task)]
 
 
-# --- what they should response ------------------------------------------------------------------------------------------------
+# --- what they should respond -----------------------------------------------------------------------------------------------
 
 
 def truth(sim: Simulator, park: int) -> list[dict[str, Any]]:

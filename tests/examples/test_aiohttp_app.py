@@ -9,8 +9,7 @@ import pytest
 
 from smappee_async.simulator import Fault, Simulator
 
-from .aiohttp_app import HTTP
-from .serving import HOME, HUB, STREAM, Backend, get, serve_aiohttp
+from .serving import HOME, HUB, STREAM, Backend, aiohttp_app, get, serve_aiohttp
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +22,8 @@ async def backend(sim: Simulator) -> AsyncIterator[Backend]:
 
 def session_of(backend: Backend) -> aiohttp.ClientSession:
     assert backend.app is not None
-    return backend.app[HTTP]
+    session: aiohttp.ClientSession = backend.app[aiohttp_app.HTTP]
+    return session
 
 
 async def test_the_apps_session_keeps_its_headers_and_gets_no_cookies(sim: Simulator, backend: Backend) -> None:

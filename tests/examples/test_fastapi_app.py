@@ -14,7 +14,7 @@ import smappee_async
 from smappee_async.simulator import Park, Simulator, World
 from smappee_async.testing.thread import in_thread
 
-from .serving import HOME, STREAM, told, truth
+from .serving import EXAMPLES, HOME, STREAM, told, truth
 
 
 def test_it_runs_under_the_uvicorn_command_and_ends_cleanly() -> None:
@@ -27,7 +27,7 @@ def test_it_runs_under_the_uvicorn_command_and_ends_cleanly() -> None:
             "SMAPPEE_USERNAME": sim.account.username,
             "SMAPPEE_PASSWORD": sim.account.password,
         }
-        uvicorn = [sys.executable, "-X", "dev", "-m", "uvicorn", "--app-dir", str(Path(__file__).parent), "--port", "0"]
+        uvicorn = [sys.executable, "-X", "dev", "-m", "uvicorn", "--app-dir", str(EXAMPLES), "--port", "0"]
         with subprocess.Popen([*uvicorn, "fastapi_app:app"], env=environment, stderr=subprocess.PIPE) as server:
             try:
                 assert server.stderr is not None

@@ -41,7 +41,7 @@ def wrong_queries(smappee: SmappeeClient) -> None:
     smappee.sessions(1001)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     smappee.sessions(1001, "2026-10")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     smappee.sessions(1001, (OCTOBER.start, OCTOBER.end))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    smappee.sessions(1001, OCTOBER, "active")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    smappee.sessions(1001, OCTOBER, "active")  # type: ignore[call-arg, arg-type, unused-ignore]  # pyright: ignore[reportCallIssue]
     smappee.sessions(1001, OCTOBER, state="finished")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     smappee.sessions(1001, OCTOBER, order="newest")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     smappee.sessions(1001, OCTOBER, on_error="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

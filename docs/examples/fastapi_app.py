@@ -1,13 +1,15 @@
-"""Charging sessions in a FastAPI backend: one client for the whole app, sessions streamed on as they arrive.
+"""Charging sessions in a FastAPI backend: one client for the app, streamed responses.
 
 ::
 
-    export SMAPPEE_CLIENT_ID=... SMAPPEE_CLIENT_SECRET=... SMAPPEE_USERNAME=... SMAPPEE_PASSWORD=...
+    export SMAPPEE_CLIENT_ID=... SMAPPEE_CLIENT_SECRET=...
+    export SMAPPEE_USERNAME=... SMAPPEE_PASSWORD=...
     uvicorn fastapi_app:app
     curl -N 'http://127.0.0.1:8000/parks/12345/sessions?month=2026-03'
     curl 'http://127.0.0.1:8000/energy?park=12345&park=67890&month=2026-03'
 
-To try it without an account, run ``smappee-async simulate`` and set ``SMAPPEE_BASE_URL`` to the address it prints.
+To try it without an account, run ``smappee-async simulate`` and set the variables that it
+prints.
 """
 
 import json
@@ -21,8 +23,6 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
-from starlette.types import Send
-
 from smappee_async import (
     AuthenticationError,
     ChargingSession,
@@ -40,8 +40,9 @@ from smappee_async import (
     TokenStoreError,
     defaults,
 )
+from starlette.types import Send
 
-# --- one client, as long as the app lives ---------------------------------------------------------------------------------
+# --- one client for the life of the app --------------------------
 
 
 @asynccontextmanager
@@ -61,20 +62,22 @@ async def _smappee(request: Request) -> SmappeeClient:
 
 Smappee = Annotated[SmappeeClient, Depends(_smappee)]
 
-# --- a stream ---------------------------------------------------------------------------------------------------------------
+# --- a stream ----------------------------------------------------
 
 
 @app.get("/parks/{park}/sessions")
-async def park_sessions(smappee: Smappee, park: int, month: str, tz: str = "Europe/Brussels") -> StreamingResponse:
+async def park_sessions(
+    smappee: Smappee, park: int, month: str, tz: str = "Europe/Brussels"
+) -> StreamingResponse:
     """The sessions of one park as JSON lines."""
     return JsonLines(smappee.sessions(park, TimeRange.parse(month, tz=tz)))
 
 
 class JsonLines(StreamingResponse):
-    """Sessions, one a line, as they arrive.
+    """Sessions, one on each line, as they arrive.
 
-    The status waits for the first of them, so that what fails at once is no 200. What fails later breaks the response
-    off: it has its proper end only if it is whole.
+    The status is sent with the first of them, so that an early error is not a 200. A later
+    error cuts the connection, so the caller sees that the body is incomplete.
     """
 
     media_type = "application/x-ndjson"
@@ -84,13 +87,19 @@ class JsonLines(StreamingResponse):
         self.stream = stream
 
     async def stream_response(self, send: Send) -> None:
-        # Starlette cancels this when its client hangs up; the block then leaves no task and no request behind. A
-        # generator would be closed some time later, when it is collected.
+        # Starlette cancels this when the caller disconnects; the block then leaves no task
+        # and no request. A generator would be closed later, when it is garbage-collected.
         started = False
         async with self.stream:
             async for batch in self.stream.batches():
                 if not started:
-                    await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                    await send(
+                        {
+                            "type": "http.response.start",
+                            "status": self.status_code,
+                            "headers": self.raw_headers,
+                        }
+                    )
                     started = True
                 lines = b"".join(map(json_line, batch.sessions))
                 await send({"type": "http.response.body", "body": lines, "more_body": True})
@@ -98,7 +107,7 @@ class JsonLines(StreamingResponse):
 
 
 def json_line(session: ChargingSession) -> bytes:
-    """What this backend tells of a session; the RFID, which names a person, is not part of it."""
+    """What this backend sends of a session: no RFID, because it identifies a person."""
     fields = {
         "park": session.service_location_id,
         "id": session.id,
@@ -110,7 +119,7 @@ def json_line(session: ChargingSession) -> bytes:
     return json.dumps(fields).encode() + b"\n"
 
 
-# --- many parks at once -----------------------------------------------------------------------------------------------------
+# --- many parks at once ------------------------------------------
 
 
 @app.get("/energy")
@@ -121,27 +130,42 @@ async def energy(
     tz: str = "Europe/Brussels",
     within_s: Annotated[float, Query(gt=0, le=60)] = 20,
 ) -> dict[str, Any]:
-    """Energy per park. A park that could not be read whole, or in time, is listed with the reason instead."""
+    """Energy of each park.
+
+    A park that was not read completely and in time is listed with the reason instead.
+    """
     stream = smappee.sessions(
-        park, TimeRange.parse(month, tz=tz), on_error="collect", deadline=timedelta(seconds=within_s)
+        park,
+        TimeRange.parse(month, tz=tz),
+        on_error="collect",
+        deadline=timedelta(seconds=within_s),
     )
     total_kwh: dict[int | None, Decimal] = dict.fromkeys(park, Decimal(0))
     async with stream:
         async for batch in stream.batches():
-            total_kwh[batch.service_location_id] += sum(session.energy_kwh or 0 for session in batch.sessions)
-    failures = {failure.service_location_id: str(failure.error) for failure in stream.failures}
+            total_kwh[batch.service_location_id] += sum(
+                session.energy_kwh or 0 for session in batch.sessions
+            )
+    failures = {
+        failure.service_location_id: str(failure.error) for failure in stream.failures
+    }
     return {
-        "energy_kwh": {park: str(kwh) for park, kwh in total_kwh.items() if park not in failures},
+        "energy_kwh": {
+            park: str(kwh) for park, kwh in total_kwh.items() if park not in failures
+        },
         "failures": failures,
     }
 
 
-# --- what goes wrong --------------------------------------------------------------------------------------------------------
+# --- what goes wrong ---------------------------------------------
 
 
 @app.exception_handler(SmappeeError)
 async def explain(_: Request, error: SmappeeError) -> JSONResponse:
-    """The status that tells the caller whose turn it is. No error of the package shows a secret, so its text may go out."""
+    """The status says who has to act.
+
+    No error of the package holds a secret, so its text may be sent.
+    """
     match error:
         case ConfigurationError():
             return JSONResponse({"detail": str(error)}, 422)
@@ -149,9 +173,12 @@ async def explain(_: Request, error: SmappeeError) -> JSONResponse:
             return JSONResponse({"detail": str(error)}, 404)
         case RateLimited(retry_after_s=seconds):
             wait = {} if seconds is None else {"Retry-After": str(math.ceil(seconds))}
-            return JSONResponse({"detail": "Smappee asks for a pause; try again later"}, 503, wait)
+            return JSONResponse(
+                {"detail": "Smappee asks for a pause; try again later"}, 503, wait
+            )
         case AuthenticationError() | TokenStoreError() | ClientClosed():
-            return JSONResponse({"detail": "this server cannot log in to Smappee; its operator has to act"}, 503)
+            detail = "this server cannot log in to Smappee; its operator has to act"
+            return JSONResponse({"detail": detail}, 503)
         case DeadlineExceeded():
             return JSONResponse({"detail": str(error)}, 504)
         case _:
