@@ -64,7 +64,7 @@ What is not such a class is a ``ClassValidationError`` of cattrs. The texts of t
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
 import attrs
@@ -78,6 +78,8 @@ from smappee_async.models import ChargingSession, FrozenDict, JsonValue, Service
 from smappee_async.protocol import strict
 from smappee_async.protocol.wire import UNREADABLE, RecordT, WireFormat, WireRecords, text_of
 
+#: A slice with one odd record is decoded fastest if it is divided in about the square root of its length.
+_DIVISIONS: Final = 16
 _RAW_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -85,11 +87,9 @@ class RecordReader(Generic[RecordT]):
     """Reads one class of records from JSON."""
 
     def __init__(self, record_type: type[RecordT]) -> None:
-        self.format = WireFormat(record_type)
-
-    def decode(self, raws: Sequence[bytes | bytearray | msgspec.Raw]) -> WireRecords[RecordT] | None:
-        """Decode the JSON texts of as many objects; ``None`` if one of them needs :meth:`decode_one`."""
-        return self.format.decode(b"[%b]" % b",".join(raws))
+        self.format: Final = WireFormat(record_type)
+        #: ``None`` if one of the records needs a closer look. The method itself, because a call through another costs.
+        self.decode: Final = self.format.decode_each
 
     def decode_one(self, raw: bytes | bytearray | msgspec.Raw) -> WireRecords[RecordT] | ResponseDecodeError:
         """Decode the JSON text of one object; the error is returned, because the frames here hold the record.
@@ -109,20 +109,35 @@ class RecordReader(Generic[RecordT]):
         record = cast("RecordT | ResponseDecodeError", _hooks()[self.format.record_type].from_wire(whole))
         return record if isinstance(record, ResponseDecodeError) else self.format.of(record, whole)
 
+    def decode_parts(
+        self, raws: Sequence[bytes | bytearray | msgspec.Raw], first: int = 0
+    ) -> Iterator[WireRecords[RecordT] | ResponseDecodeError]:
+        """Decode the JSON texts of as many objects, in their order, in parts between the records that cannot be read.
+
+        The texts are divided until the odd records are alone, so that one of them does not slow down all others.
+
+        :param first: the index of the first object in its response; an error names the index.
+        """
+        records: WireRecords[RecordT] | ResponseDecodeError | None
+        records = self.decode_one(raws[0]) if len(raws) == 1 else self.decode(raws)
+        if records is None:
+            size = -(-len(raws) // _DIVISIONS)
+            for begin in range(0, len(raws), size):
+                yield from self.decode_parts(raws[begin : begin + size], first + begin)
+            return
+        if isinstance(records, ResponseDecodeError):
+            records.index = first
+        yield records
+
     def decode_several(
         self, raws: Sequence[bytes | bytearray | msgspec.Raw]
     ) -> WireRecords[RecordT] | ResponseDecodeError:
-        """Decode the JSON texts of as many objects; the error names the index of the record."""
-        records = self.decode(raws)
-        if records is not None:
-            return records
+        """Decode the JSON texts of as many objects; the error is that of the first record that cannot be read."""
         decoded = []
-        for index, raw in enumerate(raws):
-            record = self.decode_one(raw)
-            if isinstance(record, ResponseDecodeError):
-                record.index = index
-                return record
-            decoded.append(record)
+        for part in self.decode_parts(raws):
+            if isinstance(part, ResponseDecodeError):
+                return part
+            decoded.append(part)
         return WireRecords.joined(self.format, decoded)
 
     def decode_array(self, text: bytes | bytearray) -> WireRecords[RecordT] | ResponseDecodeError:
@@ -133,13 +148,13 @@ class RecordReader(Generic[RecordT]):
         except UNREADABLE:
             return ResponseDecodeError("the text is not one valid JSON array", json_path="$")
 
-    def read(self, raw: bytes | msgspec.Raw, *added: Any) -> RecordT:
+    def read(self, raw: bytes | bytearray | msgspec.Raw, service_location_id: int | None = None) -> RecordT:
         """One record from the JSON text of one object.
 
-        :param added: values for the fields that are not on the wire, in their order.
-        :raises ResponseDecodeError: it is not such a record; says where and what was expected, never what stood there.
+        :param service_location_id: the park that was asked, for records with such a field.
+        :raises ResponseDecodeError: it is not such a record; says where and what was expected, without the value.
         """
-        return unwrap(self.decode_one(raw)).build(*added)[0]
+        return unwrap(self.decode_one(raw)).build(service_location_id)[0]
 
 
 SESSION_READER: Final = RecordReader(ChargingSession)

@@ -26,7 +26,7 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _BOM: Final = b"\xef\xbb\xbf"
 
 
-class WireRecords(Generic[RecordT]):
+class WireRecords(msgspec.Struct, Generic[RecordT], eq=False):
     """Decoded records of which the attrs records are not built yet.
 
     ``repr`` shows the number of records only, because records name persons.
@@ -35,19 +35,16 @@ class WireRecords(Generic[RecordT]):
     :ivar wholes: every key of each record, to find the unknown ones; ``None`` if no record has an unknown key.
     """
 
-    __slots__ = ("_wire_format", "wholes", "wires")
-
-    def __init__(
-        self, wire_format: WireFormat[RecordT], wires: list[Any], wholes: list[Mapping[str, JsonValue]] | None = None
-    ) -> None:
-        self._wire_format = wire_format
-        self.wires = wires
-        self.wholes = wholes
+    wire_format: WireFormat[RecordT]
+    wires: list[Any]
+    wholes: list[Mapping[str, JsonValue]] | None = None
 
     @classmethod
     def joined(cls, wire_format: WireFormat[RecordT], parts: Sequence[WireRecords[RecordT]]) -> Self:
         """The records of several decoded parts, in their order."""
         wires = [wire for each in parts for wire in each.wires]
+        if all(each.wholes is None for each in parts):
+            return cls(wire_format, wires)
         nothing_unknown: list[Mapping[str, JsonValue]] = [NOTHING_EXTRA]
         wholes = [
             whole
@@ -63,12 +60,14 @@ class WireRecords(Generic[RecordT]):
             if self.wholes is not None:
                 del self.wholes[position]
 
-    def build(self, *added: Any) -> list[RecordT]:
+    def build(self, service_location_id: int | None = None) -> list[RecordT]:
         """Build the attrs records.
 
-        :param added: values for the fields that are not on the wire, in their order; without ``extra``.
+        :param service_location_id: the park that was asked, which is not on the wire; for records with such a field.
         """
-        return self._wire_format.build(self.wires, self.wholes, *added)
+        if self.wholes is None:
+            return self.wire_format.build(self.wires, service_location_id)
+        return self.wire_format.build_with_extra(self.wires, self.wholes, service_location_id)
 
     def __repr__(self) -> str:
         return f"<{len(self.wires)} wire records>"
@@ -106,19 +105,31 @@ class WireFormat(Generic[RecordT]):
         return _list_decoder(_wire_type(self.record_type, forbid_unknown_fields=False))
 
     @functools.cached_property
-    def _build(self) -> Callable[..., list[RecordT]]:
+    def build(self) -> Callable[..., list[RecordT]]:
+        """The function that builds records of wire records without unknown keys; it takes the park as well."""
         return _builder(self.record_type, with_extra=False)
 
     @functools.cached_property
     def _build_with_extra(self) -> Callable[..., list[RecordT]]:
         return _builder(self.record_type, with_extra=True)
 
-    def decode(self, array: bytes | bytearray) -> WireRecords[RecordT] | None:
-        """Decode a JSON array of records; ``None`` if a record in it is not such a record, or differs in its types."""
+    def decode_each(self, raws: Sequence[bytes | bytearray | msgspec.Raw]) -> WireRecords[RecordT] | None:
+        """Decode the JSON texts of as many objects; ``None`` if one of them is not such a record."""
+        array = b"[%b]" % b",".join(raws)
         try:
             return WireRecords(self, self._decode(array))
         except UNREADABLE:
-            pass  # an unknown key, or a wrong type
+            return self._decode_unknown(array)
+
+    def decode(self, array: bytes | bytearray) -> WireRecords[RecordT] | None:
+        """Decode a JSON array of objects; ``None`` if one of them is not such a record."""
+        try:
+            return WireRecords(self, self._decode(array))
+        except UNREADABLE:
+            return self._decode_unknown(array)
+
+    def _decode_unknown(self, array: bytes | bytearray) -> WireRecords[RecordT] | None:
+        """Decode an array in which a record has an unknown key or a wrong type."""
         try:
             return WireRecords(self, self._decode_known(array), msgspec.json.decode(array))
         except UNREADABLE:
@@ -130,15 +141,13 @@ class WireFormat(Generic[RecordT]):
         :param whole: every key that the record has in the JSON.
         """
         wire = self._wire_type(**{name: getattr(record, name) for name in self.keys})
-        return WireRecords(self, [wire], [whole])
+        return WireRecords(self, [wire], None if whole.keys() <= self._known else [whole])
 
-    def build(
-        self, wires: Sequence[Any], wholes: Sequence[Mapping[str, JsonValue]] | None, *added: Any
+    def build_with_extra(
+        self, wires: Sequence[Any], wholes: Sequence[Mapping[str, JsonValue]], service_location_id: int | None
     ) -> list[RecordT]:
-        """The records; see :class:`WireRecords`."""
-        if wholes is None:
-            return self._build(wires, *added)
-        return self._build_with_extra(wires, self._extras(wholes), *added)
+        """Build records of wire records, and of all the keys of each."""
+        return self._build_with_extra(wires, service_location_id, self._extras(wholes))
 
     def unknown(self, whole: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
         """The keys that no field has, in their order."""
@@ -222,30 +231,32 @@ def _list_decoder(wire_type: type[msgspec.Struct]) -> Callable[[bytes | bytearra
 
 
 def _builder(record_type: type[RecordT], *, with_extra: bool) -> Callable[..., list[RecordT]]:
-    """Generate the function that builds records of wire records, and of the values that the client adds.
+    """Generate the function that builds records of wire records and the park that was asked.
 
     The ``__init__`` of a frozen class sets each attribute through ``object.__setattr__``, which costs five times
     as much as decoding. So the attributes are set on a plain class of the same layout, and the object then becomes the
     record.
 
-    :param with_extra: whether the function takes the values of the field ``extra`` as its second argument.
+    :param with_extra: whether the function takes the values of the field ``extra`` as its third argument.
     """
     plain: Any = type(f"Plain{record_type.__name__}", (), {"__slots__": record_type.__slots__})  # type: ignore[attr-defined]
     on_wire = {field.name for field in _wire_fields(record_type)}
     names: dict[str, Any] = {
-        "new_many": lambda count: list(map(object.__new__, repeat(plain, count))),
+        "new": object.__new__,
+        "plain": plain,
+        "repeat": repeat,
         "record_type": record_type,
     }
-    parameters = ["wires", "extras"] if with_extra else ["wires"]
     lines = []
     for field in attrs.fields(record_type):
         value = f"wire.{field.name}"
         if field.name == "extra" and with_extra:
             value = "extra"
+        elif field.name == "service_location_id" and field.name not in on_wire:
+            value = field.name
         elif field.name not in on_wire:
             names[f"default_{field.name}"] = field.default
-            parameters.append(f"{field.name}=default_{field.name}")
-            value = field.name
+            value = f"default_{field.name}"
         elif field.type == SerialNumber:
             lines.append(f"number = {value}")
             value = "number if number.__class__ is str else str(number)"
@@ -253,8 +264,8 @@ def _builder(record_type: type[RecordT], *, with_extra: bool) -> Callable[..., l
     lines.append("record.__class__ = record_type")
     each = "record, wire, extra" if with_extra else "record, wire"
     code = (
-        f"def build({', '.join(parameters)}):\n"
-        "    records = new_many(len(wires))\n"
+        f"def build(wires, service_location_id{', extras' if with_extra else ''}):\n"
+        "    records = list(map(new, repeat(plain, len(wires))))\n"
         f"    for {each} in zip(records, wires{', extras' if with_extra else ''}):\n        "
         + "\n        ".join(lines)
         + "\n    return records"

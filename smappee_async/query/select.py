@@ -61,6 +61,16 @@ class Selection:
     certainly of the other state.
     """
 
+    __slots__ = (
+        "_account",
+        "_end_ms",
+        "_on_unknown_status",
+        "_other_with_end",
+        "_other_without_end",
+        "_seen",
+        "_start_ms",
+    )
+
     def __init__(
         self, chunk: Chunk, state: SessionState, account: StreamAccount, on_unknown_status: Callable[[str], None]
     ) -> None:
@@ -128,7 +138,7 @@ def select_sessions(
         raws = response[first : first + SLICE_SESSIONS]
         records = SESSION_READER.decode(raws)
         if records is None:
-            records = unwrap(_decode_singly(chunk, raws, first, account, on_invalid))
+            records = unwrap(_decode_odd(chunk, raws, first, account, on_invalid))
         account.received += len(raws)
         if left_out := selection.left_out(records.wires):
             records.leave_out(left_out)
@@ -137,7 +147,7 @@ def select_sessions(
         yield [], True
 
 
-def _decode_singly(
+def _decode_odd(
     chunk: Chunk, raws: Sequence[msgspec.Raw], first: int, account: StreamAccount, on_invalid: OnInvalid
 ) -> WireRecords[ChargingSession] | ResponseDecodeError:
     """Decode a slice in which at least one record is odd.
@@ -145,18 +155,17 @@ def _decode_singly(
     :returns: what can be decoded; with ``on_invalid="raise"`` the first error, if there is one.
     """
     decoded: list[WireRecords[ChargingSession]] = []
-    for index, raw in enumerate(raws, first):
-        record = SESSION_READER.decode_one(raw)
-        if not isinstance(record, ResponseDecodeError):
-            decoded.append(record)
+    for part in SESSION_READER.decode_parts(raws, first):
+        if not isinstance(part, ResponseDecodeError):
+            decoded.append(part)
             continue
-        account.invalid.append(InvalidRecord(error=_located(record, chunk, index), raw=bytes(raw)))
+        error = _located(part, chunk)
+        account.invalid.append(InvalidRecord(error=error, raw=bytes(raws[(error.index or 0) - first])))
         if on_invalid == "raise":
             account.received += 1  # the others of the slice are neither handed over nor left out
-            return record
+            return error
     return WireRecords.joined(SESSION_READER.format, decoded)
 
 
-def _located(error: ResponseDecodeError, chunk: Chunk, index: int) -> ResponseDecodeError:
-    error.index = index
+def _located(error: ResponseDecodeError, chunk: Chunk) -> ResponseDecodeError:
     return without_frames(error.with_facts(chunk.target.facts(chunk.time_range)))

@@ -6,14 +6,13 @@ import asyncio
 import math
 import selectors
 import time
+from collections.abc import Sized
 from typing import Final
 
 #: Data between two ends in one process arrives almost at once; this much real time is allowed for it.
 _GRACE_S: Final = 0.001
 #: For asyncio, a timer is due if it is less than this ahead.
 _RESOLUTION_S: Final = time.get_clock_info("monotonic").resolution
-#: So many turns of the loop without a wait are no sign of a clock that stands still.
-_MOST_TURNS_WITHOUT_TIME: Final = 1_000
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -44,6 +43,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             # After some 100 days a nanosecond is lost in rounding, and a timer would never be due.
             self._now_s = math.nextafter(self._now_s, math.inf)
 
+    def only_timers_are_due(self) -> bool:
+        """Whether the next turn runs timers alone: no task and no callback is ready."""
+        ready: Sized = self._ready  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] - asyncio's
+        return not ready
+
 
 class _JumpingSelector(selectors.DefaultSelector):
     """Moves the clock to the next timer where a real selector would sleep until then."""
@@ -51,16 +55,13 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self, loop: VirtualTimeLoop) -> None:
         super().__init__()
         self._loop = loop
-        self._turns_without_time = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout <= 0:
-            self._turns_without_time += 1
-            if self._turns_without_time > _MOST_TURNS_WITHOUT_TIME:
-                # A timer whose length is lost in rounding is set again and again, and waits for the clock to go on.
+            if self._loop.only_timers_are_due():
+                # A limiter sets a timer whose length is lost in rounding again and again, until the clock goes on.
                 self._loop.jump(_RESOLUTION_S)
             return super().select(timeout)
-        self._turns_without_time = 0
         ready = super().select(min(timeout, _GRACE_S))
         if not ready:
             self._loop.jump(timeout)

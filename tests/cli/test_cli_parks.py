@@ -37,7 +37,7 @@ def test_a_park_without_details_is_listed_all_the_same(call: Run, cloud: Cloud) 
 
 
 def test_what_concerns_the_account_ends_it_at_once(call: Run, cloud: Cloud) -> None:
-    cloud.add_fault("unauthorized", route="info")
+    cloud.add_fault("unauthorized")
     ended = call("parks")
     assert ended.code == 4
     assert ended.err.count("\n") == 1

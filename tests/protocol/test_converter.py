@@ -384,6 +384,13 @@ def test_an_error_never_holds_what_it_refused(record: object) -> None:
     assert PERSONAL not in everything_said_by(caught.value)
 
 
+def test_the_repr_of_decoded_records_shows_no_value() -> None:
+    records = SESSION_READER.decode([raw({**SMALLEST, "rfid": PERSONAL, PERSONAL: 1})])
+    assert records is not None
+    assert repr(records) == "<1 wire records>"
+    assert repr(records.wires) == "[<WireChargingSession>]"
+
+
 # --- both ways of reading ---------------------------------------------------------------------------------------------
 
 

@@ -256,9 +256,9 @@ def built_of(responses: list[list[Record]], state: SessionState, monkeypatch: py
     built: list[int] = []
     build = WireRecords.build
 
-    def building(records: WireRecords[ChargingSession], *added: Any) -> list[ChargingSession]:
+    def building(records: WireRecords[ChargingSession], park: int | None = None) -> list[ChargingSession]:
         built.extend(wire.id for wire in records.wires)
-        return build(records, *added)
+        return build(records, park)
 
     monkeypatch.setattr(WireRecords, "build", building)
     selected = select_all(*responses, state=state)
