@@ -31,7 +31,9 @@ def test_each_program_runs_as_it_stands(program: Block, reader: Path, capsys: py
         shutil.copy(source, reader / name)
     names: dict[str, object] = {"__name__": "__main__"}
 
-    running = eval(compile(program.text, program.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+    running = eval(
+        compile(program.text, program.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True), names
+    )
     if running is not None:
         asyncio.run(running)
 
