@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from smappee_async.models import SessionStatus as SessionStatus
     from smappee_async.models import StreamStats as StreamStats
     from smappee_async.protocol.converter import converter as converter
+    from smappee_async.query.session_query import QueryOptions as QueryOptions
     from smappee_async.query.session_query import SessionQuery as SessionQuery
     from smappee_async.query.stream import SessionStream as SessionStream
     from smappee_async.query.target import Target as Target
@@ -103,7 +104,7 @@ _ROOMS: Final = {
         "StreamStats",
     ),
     "protocol.converter": ("converter",),
-    "query.session_query": ("SessionQuery",),
+    "query.session_query": ("QueryOptions", "SessionQuery"),
     "query.stream": ("SessionStream",),
     "query.target": ("Target",),
     "timerange": ("TimeRange",),
