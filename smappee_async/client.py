@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import ssl
 import weakref
 from collections.abc import Iterable
 from types import TracebackType
-from typing import NoReturn, Self, Unpack
+from typing import Literal, NoReturn, Self, Unpack
 
 import aiohttp
 import anyio
@@ -19,7 +20,7 @@ from smappee_async.auth.manager import TokenManager
 from smappee_async.auth.provided import ProvidedTokens
 from smappee_async.auth.stores import TokenStore
 from smappee_async.auth.stores.memory import MemoryTokenStore
-from smappee_async.errors import ClientClosed, ConfigurationError
+from smappee_async.errors import ClientClosed, ConfigurationError, unwrap
 from smappee_async.events import EventReporter, OnEvent
 from smappee_async.limits import Limits, RetryPolicy
 from smappee_async.models import ServiceLocation, ServiceLocationInfo
@@ -28,8 +29,10 @@ from smappee_async.query.fetch import Fetcher
 from smappee_async.query.session_query import Park, QueryOptions, SessionQuery
 from smappee_async.query.stream import Service, SessionStream
 from smappee_async.query.truncation import TruncationCheck
+from smappee_async.secret import Secret
 from smappee_async.timerange import TimeRange
 from smappee_async.transport.call import Caller
+from smappee_async.transport.connection import Connection, check_tls, find_proxy, read_proxy
 from smappee_async.transport.gate import Gate
 from smappee_async.transport.http import HttpTransport
 from smappee_async.transport.rate import local_rate_limiter
@@ -41,7 +44,11 @@ class SmappeeClient:
     :param credentials: who logs in; or a :class:`TokenProvider`, if the host program owns the login.
     :param base_url: the URL of the service, or of the simulator. Only https, or http on this machine.
     :param token_store: where tokens are kept between runs and processes; in memory by default.
-    :param http_session: the host's session, whose connector is shared; never closed and never changed.
+    :param http_session: the host's session, whose connector and proxy are used; never closed and never changed.
+    :param proxy: the URL of an http proxy, with user name and password if it needs them. By default the one of the
+        ``http_session``, which may leave it to the environment by ``trust_env``; without a session, the one of the
+        environment (``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY``). ``False`` for none.
+    :param ssl: TLS settings, for an own certificate authority; those of the connector by default. They must verify.
     :param limits: how much is asked for at once.
     :param retry: how often a call is tried.
     :param on_event: called with what happens in the client, see :class:`ClientEvent`; must not block.
@@ -55,10 +62,14 @@ class SmappeeClient:
         base_url: str = defaults.BASE_URL,
         token_store: TokenStore | None = None,
         http_session: aiohttp.ClientSession | None = None,
+        proxy: str | Secret | Literal[False] | None = None,
+        ssl: ssl.SSLContext | None = None,
         limits: Limits | None = None,
         retry: RetryPolicy | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
+        found = proxy if proxy is None or proxy is False else read_proxy(proxy)
+        del proxy  # the frame of an error would show its password
         if not isinstance(credentials, Credentials | TokenProvider):
             raise ConfigurationError(
                 f"credentials must be Credentials or a TokenProvider, not {type(credentials).__name__}",
@@ -70,6 +81,8 @@ class SmappeeClient:
         self._base_url = requests.check_base_url(base_url)
         self._token_store = token_store
         self._http_session = http_session
+        self._proxy = unwrap(found)
+        self._tls = check_tls(ssl)
         self._limits = limits or Limits()
         self._retry = retry or RetryPolicy()
         self._reporter = EventReporter(on_event)
@@ -86,11 +99,13 @@ class SmappeeClient:
         except RuntimeError:
             advice = "It does not run under trio; with anyio, choose the backend asyncio"
             raise ConfigurationError("smappee_async needs a running asyncio event loop", advice=advice) from None
+        proxy = unwrap(find_proxy(self._base_url, self._proxy, self._http_session))
         self._open = _Open(
             self._credentials,
             self._base_url,
             self._token_store,
             self._http_session,
+            Connection(proxy, self._tls),
             self._limits,
             self._retry,
             self._reporter,
@@ -200,13 +215,14 @@ class _Open:
         base_url: str,
         token_store: TokenStore | None,
         http_session: aiohttp.ClientSession | None,
+        connection: Connection,
         limits: Limits,
         retry: RetryPolicy,
         reporter: EventReporter,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
-        self._transport = HttpTransport(limits, http_session)
+        self._transport = HttpTransport(limits, http_session, connection)
         self._tokens: TokenManager | ProvidedTokens
         if isinstance(credentials, Credentials):
             store = token_store or MemoryTokenStore()

@@ -196,6 +196,7 @@ class TransportError(RequestError):
     :ivar sent: whether (a part of) the request may have reached the server.
     :ivar timed_out: whether the request was sent and its response took too long.
     :ivar untrusted: whether the server's certificate is not trusted, which trying again does not change.
+    :ivar refused_by_proxy: whether a proxy refused to pass the request on, which trying again does not change.
     """
 
     advice = "Check the network and https://status.smappee.net, then try again"
@@ -207,6 +208,7 @@ class TransportError(RequestError):
         sent: bool = True,
         timed_out: bool = False,
         untrusted: bool = False,
+        refused_by_proxy: bool = False,
         facts: CallFacts | None = None,
         advice: str | None = None,
     ) -> None:
@@ -214,6 +216,7 @@ class TransportError(RequestError):
         self.sent = sent
         self.timed_out = timed_out
         self.untrusted = untrusted
+        self.refused_by_proxy = refused_by_proxy
 
 
 class ApiError(RequestError):

@@ -17,6 +17,7 @@ from smappee_async.cli.login import LoginOptions, log_in
 from smappee_async.cli.options import (
     SECRETS,
     BaseUrl,
+    CaFile,
     ClientId,
     Concurrency,
     Day,
@@ -28,6 +29,7 @@ from smappee_async.cli.options import (
     OrderOption,
     Output,
     Parks,
+    ProxyUrl,
     Range,
     RfidOption,
     State,
@@ -158,6 +160,8 @@ def sessions_(
     client_id: ClientId = None,
     username: Username = None,
     token_file: TokenFile = None,
+    proxy: ProxyUrl = None,
+    ca_file: CaFile = None,
 ) -> Work:
     """Charging sessions of parks, or stations, that started in a time range.
 
@@ -183,7 +187,14 @@ def sessions_(
         on_error=on_error,
         deadline=None if deadline is None else timedelta(seconds=deadline),
     )
-    login_options = LoginOptions.of(base_url=base_url, client_id=client_id, username=username, token_file=token_file)
+    login_options = LoginOptions.of(
+        base_url=base_url,
+        client_id=client_id,
+        username=username,
+        token_file=token_file,
+        proxy=proxy,
+        ca_file=ca_file,
+    )
     presentation = Presentation(format=format_, rfid=rfid, limit=limit)
     return partial(show_sessions, login_options, options, presentation, output, Limits(concurrency=concurrency))
 
@@ -196,6 +207,8 @@ def parks_(
     client_id: ClientId = None,
     username: Username = None,
     token_file: TokenFile = None,
+    proxy: ProxyUrl = None,
+    ca_file: CaFile = None,
 ) -> Work:
     """The service locations that the account can see, charging parks among them.
 
@@ -205,7 +218,14 @@ def parks_(
       smappee-async parks
       smappee-async parks --format jsonl | jq .service_location_id
     """
-    login_options = LoginOptions.of(base_url=base_url, client_id=client_id, username=username, token_file=token_file)
+    login_options = LoginOptions.of(
+        base_url=base_url,
+        client_id=client_id,
+        username=username,
+        token_file=token_file,
+        proxy=proxy,
+        ca_file=ca_file,
+    )
     return partial(show_parks, login_options, format_)
 
 
@@ -216,6 +236,8 @@ def login(
     client_id: ClientId = None,
     username: Username = None,
     token_file: TokenFile = None,
+    proxy: ProxyUrl = None,
+    ca_file: CaFile = None,
 ) -> Work:
     """Log in, and keep the token in a file that only you can read.
 
@@ -227,7 +249,14 @@ def login(
       smappee-async login
       smappee-async login --username jane --token-file ~/work/smappee-token.json
     """
-    login_options = LoginOptions.of(base_url=base_url, client_id=client_id, username=username, token_file=token_file)
+    login_options = LoginOptions.of(
+        base_url=base_url,
+        client_id=client_id,
+        username=username,
+        token_file=token_file,
+        proxy=proxy,
+        ca_file=ca_file,
+    )
     return partial(log_in, login_options)
 
 

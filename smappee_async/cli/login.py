@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import sys
 from collections.abc import Mapping
 from getpass import getpass
@@ -30,6 +31,8 @@ class LoginOptions:
     """What a command logs in with. Secrets come from the environment only, because others can see a command line.
 
     :param token_file: the file that keeps the token, if one was named.
+    :param proxy: the proxy that was named; without user name and password.
+    :param tls: the certificate authorities that were named.
     """
 
     base_url: str
@@ -39,6 +42,8 @@ class LoginOptions:
     password: Secret | None
     refresh_token: Secret | None
     token_file: Path | None
+    proxy: str | None = None
+    tls: ssl.SSLContext | None = None
 
     @classmethod
     def of(
@@ -48,9 +53,14 @@ class LoginOptions:
         client_id: str | None,
         username: str | None,
         token_file: str | None,
+        proxy: str | None = None,
+        ca_file: str | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> LoginOptions:
-        """From the options of the command line, and from the environment for those that were not given."""
+        """From the options of the command line, and from the environment for those that were not given.
+
+        :raises ConfigurationError: the proxy shows a password, or the certificate authorities cannot be read.
+        """
         environ = os.environ if environ is None else environ
 
         def secret(name: str, option: str | None = None) -> Secret | None:
@@ -65,6 +75,8 @@ class LoginOptions:
             password=secret("SMAPPEE_PASSWORD"),
             refresh_token=secret("SMAPPEE_REFRESH_TOKEN"),
             token_file=Path(token_file).expanduser() if token_file else None,
+            proxy=_check_proxy(proxy) if proxy else None,
+            tls=_trusting(ca_file) if ca_file else None,
         )
 
     @property
@@ -105,7 +117,36 @@ class LoginOptions:
             store = _file_store(self.token_path)
             kept = await store.load()
             stored = None if kept is None else kept.token
-        return SmappeeClient(self.credentials(stored), base_url=self.base_url, token_store=store, limits=limits)
+        return self.connected(self.credentials(stored), store, limits)
+
+    def connected(self, credentials: Credentials, store: TokenStore | None, limits: Limits | None) -> SmappeeClient:
+        """A client for the service that was named, through the proxy that was named."""
+        return SmappeeClient(
+            credentials,
+            base_url=self.base_url,
+            token_store=store,
+            proxy=self.proxy,
+            ssl=self.tls,
+            limits=limits,
+        )
+
+
+def _check_proxy(url: str) -> str:
+    if "@" in url:
+        raise ConfigurationError(
+            "a password in --proxy can be seen by other users of the machine", advice="Set HTTPS_PROXY instead"
+        )
+    return url
+
+
+def _trusting(ca_file: str) -> ssl.SSLContext:
+    advice = "--ca-file takes certificates as PEM: '-----BEGIN CERTIFICATE-----'"
+    try:
+        return ssl.create_default_context(cafile=Path(ca_file).expanduser())
+    except ssl.SSLError:
+        raise ConfigurationError(f"{ca_file} holds no certificate", advice=advice) from None
+    except OSError as error:
+        raise ConfigurationError(f"{ca_file} cannot be read: {error.strerror}", advice=advice) from None
 
 
 def default_token_file(base_url: str, environ: Mapping[str, str] | None = None) -> Path:
@@ -168,7 +209,7 @@ async def _log_in(options: LoginOptions) -> int:
     store = _file_store(options.token_path)
     # Log in with a store in memory: the client would use a token that the file holds instead of the password.
     memory = MemoryTokenStore()
-    async with SmappeeClient(options.credentials(), base_url=options.base_url, token_store=memory) as client:
+    async with options.connected(options.credentials(), memory, None) as client:
         locations = await client.service_locations()
     granted = await memory.load()
     assert granted is not None

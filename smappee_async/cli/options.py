@@ -62,6 +62,26 @@ TokenFile: TypeAlias = Annotated[
         rich_help_panel=_LOGIN,
     ),
 ]
+ProxyUrl: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--proxy",
+        metavar="URL",
+        show_default="HTTPS_PROXY, ALL_PROXY and NO_PROXY of the environment",
+        help="An http proxy. If it needs a password, set HTTPS_PROXY instead.",
+        rich_help_panel=_LOGIN,
+    ),
+]
+CaFile: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--ca-file",
+        metavar="FILE",
+        show_default="those that the system trusts",
+        help="Certificate authorities to trust, as PEM.",
+        rich_help_panel=_LOGIN,
+    ),
+]
 Concurrency: TypeAlias = Annotated[
     int, typer.Option(min=1, metavar="N", help="Number of calls at the same time.", rich_help_panel=_QUERY)
 ]

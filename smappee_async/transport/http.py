@@ -8,6 +8,7 @@ the time-out, reads bodies of any size, shares cookies between accounts, and put
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 
 import aiohttp
 import attrs
@@ -20,6 +21,7 @@ from smappee_async.limits import Limits
 from smappee_async.protocol.requests import Request
 from smappee_async.protocol.responses import Response
 from smappee_async.secret import Secret
+from smappee_async.transport.connection import Connection, Proxy, proxy_asks_for_login, proxy_failure
 
 _READ_SIZE = 256 * 1024
 
@@ -29,10 +31,17 @@ class HttpTransport:
 
     :param host_session: a session that the host program owns. Only its connector is used, so that its cookies and
         headers neither reach Smappee nor are changed. It is never closed.
+    :param connection: the proxy, that of the host's session too, and the TLS settings.
     """
 
-    def __init__(self, limits: Limits, host_session: aiohttp.ClientSession | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        host_session: aiohttp.ClientSession | None = None,
+        connection: Connection | None = None,
+    ) -> None:
         self._limits = limits
+        self._connection = connection or Connection()
         if host_session is not None and (host_session.closed or host_session.connector is None):
             raise ConfigurationError(
                 "the http_session that was given is closed", advice="Give an open session, or none"
@@ -52,7 +61,8 @@ class HttpTransport:
                     "Accept": "application/json",
                     "Accept-Encoding": "gzip",
                 },
-                # With trust_env and a .netrc file, aiohttp refuses to send the bearer token.
+                # With trust_env and a .netrc file, aiohttp refuses to send the bearer token. The environment is read in
+                # transport/connection.py.
                 trust_env=False,
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=limits.connect_timeout_s, sock_read=limits.read_timeout_s
@@ -85,10 +95,13 @@ class HttpTransport:
                     request.method,
                     URL(request.url, encoded=True),
                     data=None if request.form is None else request.form.reveal().encode(),
-                    headers=_headers(request, access_token),
+                    headers=_headers(request, access_token, self._connection.proxy),
                     allow_redirects=False,
+                    **self._connection.options(),
                 ) as response,
             ):
+                if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self._connection.proxy is not None:
+                    return proxy_asks_for_login(self._connection.proxy, request.facts)
                 body = await self._read(response)
                 if body is None:
                     response.close()
@@ -101,9 +114,9 @@ class HttpTransport:
             if timeout.expired():
                 what = f"the attempt took longer than {self._limits.attempt_timeout_s:g} s"
                 return TransportError(what, timed_out=True, facts=request.facts)
-            return _timed_out(error, self._limits, request)
+            return _timed_out(error, self._limits, request, self._connection.proxy)
         except aiohttp.ClientError as error:
-            return _failed(error, request)
+            return _failed(error, request, self._connection.proxy)
         except OSError as error:
             return TransportError(f"the connection failed ({type(error).__name__})", facts=request.facts)
         except (ValueError, UnicodeError, RuntimeError) as error:
@@ -132,12 +145,15 @@ class HttpTransport:
         await self._session.close()
 
 
-def _headers(request: Request, access_token: Secret | None) -> dict[str, str]:
+def _headers(request: Request, access_token: Secret | None, proxy: Proxy | None) -> dict[str, str]:
     headers = {}
     if request.form is not None:
         headers["Content-Type"] = "application/x-www-form-urlencoded;charset=UTF-8"
     if access_token is not None:
         headers["Authorization"] = f"Bearer {access_token.reveal()}"
+    if proxy is not None and proxy.authorization is not None and request.url.startswith("http:"):
+        # In https, this header goes to the proxy with CONNECT, and the service does not see it.
+        headers["Proxy-Authorization"] = proxy.authorization.reveal()
     return headers
 
 
@@ -145,15 +161,18 @@ def _facts(request: Request, status: int) -> CallFacts:
     return attrs.evolve(request.facts, status=status)
 
 
-def _timed_out(error: TimeoutError, limits: Limits, request: Request) -> TransportError:
+def _timed_out(error: TimeoutError, limits: Limits, request: Request, proxy: Proxy | None) -> TransportError:
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        what = f"no connection within {limits.connect_timeout_s:g} s"
+        through = "" if proxy is None else f" through the proxy {proxy}"
+        what = f"no connection{through} within {limits.connect_timeout_s:g} s"
         return TransportError(what, sent=False, facts=request.facts)
     return TransportError(f"the server was silent for {limits.read_timeout_s:g} s", timed_out=True, facts=request.facts)
 
 
-def _failed(error: aiohttp.ClientError, request: Request) -> TransportError:
+def _failed(error: aiohttp.ClientError, request: Request, proxy: Proxy | None) -> TransportError:
     """Name only the kind of failure, because aiohttp's exceptions hold headers and URLs."""
+    if proxy is not None and (failure := proxy_failure(error, proxy, request.facts)) is not None:
+        return failure
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         reason = "the server's certificate is not trusted"
         return TransportError(reason, sent=False, untrusted=True, facts=request.facts)

@@ -59,7 +59,7 @@ class RetryDecision:
 def is_transient(error: RequestError) -> bool:
     """Whether the same request may succeed when it is sent again."""
     if isinstance(error, TransportError):
-        return not error.untrusted
+        return not (error.untrusted or error.refused_by_proxy)
     if isinstance(error, ApiError):
         return error.facts.status in _RETRIED_STATUSES
     # Half an array or an HTML page in permit of JSON: the next response is usually whole. One odd record is not.
