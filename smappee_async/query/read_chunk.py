@@ -78,13 +78,17 @@ class ChunkReader:
 
         :raises SmappeeError: one of the calls did not succeed.
         """
-        reporter = self._reporter
-        facts = chunk.target.facts(chunk.time_range) if reporter.is_listening else None
-        with reporter.operation("chunk", facts, parent_id=self._stream_id) as operation:
-            progress = _ChunkInProgress(chunk, operation.id)
-            responses = [await self._whole(progress, active=active) for active in self._active]
-            operation.note(sessions=sum(map(len, responses)))
-        return FetchedChunk(chunk, responses, progress.slowest_s)
+        if not self._reporter.is_listening:
+            return await self._read(_ChunkInProgress(chunk))
+        facts = chunk.target.facts(chunk.time_range)
+        with self._reporter.operation("chunk", facts, parent_id=self._stream_id) as operation:
+            fetched = await self._read(_ChunkInProgress(chunk, operation.id))
+            operation.note(sessions=sum(map(len, fetched.responses)))
+            return fetched
+
+    async def _read(self, progress: _ChunkInProgress) -> FetchedChunk:
+        responses = [await self._whole(progress, active=active) for active in self._active]
+        return FetchedChunk(progress.chunk, responses, progress.slowest_s)
 
     async def _whole(self, progress: _ChunkInProgress, *, active: bool) -> list[msgspec.Raw]:
         """The records of the chunk, verified where its response may have been cut off."""
@@ -155,5 +159,5 @@ class _ChunkInProgress:
     """What is known while a chunk is read."""
 
     chunk: Chunk
-    operation_id: int | None
+    operation_id: int | None = None
     slowest_s: float = 0.0
