@@ -108,6 +108,11 @@ REDIS_TIMEOUT_S: Final = 5.0
 
 # --- planning --------------------------------------------------------------------------------------------------------
 
+#: A checkpoint of a time range that has not ended yet covers it up to the moment of asking, less this: a session may
+#: appear in the service a little after its start.
+CHECKPOINT_MARGIN: Final = timedelta(minutes=2)
+#: The same if the responses carry no date: the clock of this machine may be wrong.
+CHECKPOINT_MARGIN_WITHOUT_DATE: Final = timedelta(hours=2)
 #: No chunk is shorter: a minute whose response is too large will not fit when it is halved.
 SHORTEST_CHUNK: Final = timedelta(minutes=1)
 #: After so many splits because of time-outs, with nothing read in between, the length is not the cause.

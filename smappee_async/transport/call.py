@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import types
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from http import HTTPStatus
 from typing import Generic, NamedTuple, Protocol, TypeVar, cast
 
@@ -71,11 +71,13 @@ class CallResult(NamedTuple, Generic[ResultT]):
     :param value: what was read from the response.
     :param elapsed_s: seconds that the successful attempt took, without the waits before it.
     :param status: the HTTP status.
+    :param headers: the headers of the response, found by names in lower case.
     """
 
     value: ResultT
     elapsed_s: float
     status: int
+    headers: Mapping[str, str]
 
 
 class Caller:
@@ -255,7 +257,7 @@ class Caller:
             self._gate.failed() if is_transient(error) else self._gate.succeeded()
             return without_frames(error)
         self._gate.succeeded()
-        return CallResult(cast(ResultT, value), self._clock() - started_at, response.status)
+        return CallResult(cast(ResultT, value), self._clock() - started_at, response.status, response.headers)
 
     def _with_patience(self, error: RequestError, failing_since: float) -> RetryDecision | None:
         """Wait for the end of an outage: all calls pause, and one probe is sent at times.
