@@ -10,7 +10,7 @@ from typing import Final
 
 # --- the service -----------------------------------------------------------------------------------------------------
 
-#: Production host, documented in "Get token" (page 8552463). v3 is the only version with session calls.
+#: Production host, documented in "Get token" (service.md#get-token). v3 is the only version with session calls.
 BASE_URL: Final = "https://app1pub.smappee.net/dev/v3"
 
 #: A session's time outside the years 2000 to 2100 is wrong, for example because seconds were taken for milliseconds.
