@@ -173,13 +173,17 @@ class Caller:
                 token, outcome = None, without_frames(error)
             if not isinstance(outcome, RequestError):
                 self._budget.give(last_cost or 1)
-                self._refusals.accepted = token
                 return outcome
             if token is not None and outcome.facts.status == HTTPStatus.UNAUTHORIZED:
-                if self._refusals.holds(request, token):
+                # A fresh token, or a park that was refused before: is it about the token, or about the park?
+                is_known = self._refusals.holds(request)
+                if (rejected is not None or is_known) and await self._accepts(token, request, cost, parent_id):
+                    self._refusals.add(request)
                     raise refused_although_accepted()
                 if rejected is not None:
-                    raise await self._refused_twice(request, token, cost, parent_id)
+                    raise AuthenticationError(
+                        "Smappee refused a fresh access token", facts=CallFacts(status=outcome.facts.status)
+                    )
                 rejected = token
                 attempts -= 1  # an expired token is no failure: the call keeps all its attempts
                 continue
@@ -196,21 +200,16 @@ class Caller:
             last_cost = decision.cost
             await self._wait(decision, outcome, request, parent_id)
 
-    async def _refused_twice(
-        self, request: Request, token: Secret, cost: CallCost, parent_id: int | None
-    ) -> SmappeeError:
-        """The error for a call that was refused with a fresh token: one other call shows whether all are refused."""
-        if request.facts.route != self._probe.facts.route:
-            permit = await self._gate.enter()
-            try:
-                probed = await self._attempt(self._probe, token, raise_for_status, cost, parent_id)
-            finally:
-                self._gate.leave(permit)
-            if not isinstance(probed, RequestError):
-                self._refusals.accepted = token
-                self._refusals.add(request)
-                return refused_although_accepted()
-        return AuthenticationError("Smappee refused a fresh access token", facts=CallFacts(status=401))
+    async def _accepts(self, token: Secret, refused: Request, cost: CallCost, parent_id: int | None) -> bool:
+        """Whether the service accepts a token for another call than the refused one."""
+        if refused.facts.route == self._probe.facts.route:
+            return False
+        permit = await self._gate.enter()
+        try:
+            outcome = await self._attempt(self._probe, token, raise_for_status, cost, parent_id)
+        finally:
+            self._gate.leave(permit)
+        return not isinstance(outcome, RequestError)
 
     async def _wait_for_permit(self, request: Request, parent_id: int | None) -> Permit:
         """Wait for the end of a pause, and tell the host so."""
