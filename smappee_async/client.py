@@ -139,7 +139,7 @@ class SmappeeClient:
     def sessions(
         self, parks: Park | Iterable[Park], time_range: TimeRange, **options: Unpack[QueryOptions]
     ) -> SessionStream:
-        """Charging sessions of charging parks ("Get charging sessions at a charging park", page 2803007489).
+        """Charging sessions of charging parks ("Get charging sessions at a charging park", service.md#park-sessions).
 
         Nothing is sent before the stream is read.
 
@@ -158,7 +158,10 @@ class SmappeeClient:
         time_range: TimeRange,
         **options: Unpack[QueryOptions],
     ) -> SessionStream:
-        """Charging sessions of charging stations, by serial number (page 2802286597); else like :meth:`sessions`."""
+        """Charging sessions of charging stations, by serial number; otherwise like :meth:`sessions`.
+
+        Documented: service.md#station-sessions.
+        """
         return self.stream(SessionQuery.stations(serial_numbers, time_range, **options))
 
     def stream(self, query: SessionQuery) -> SessionStream:
@@ -189,7 +192,7 @@ class SmappeeClient:
         return (await self._opened().caller.call(request, responses.read_service_locations)).value
 
     async def service_location(self, service_location_id: int) -> ServiceLocationInfo:
-        """One service location's time zone, currency and more ("Get Servicelocation Info", page 526614552).
+        """One service location's time zone, currency and more (service.md#service-location-info).
 
         :raises SmappeeError: the call did not succeed.
         """

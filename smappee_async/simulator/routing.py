@@ -64,7 +64,7 @@ def find_route(path: str) -> Route:
     """The route of a path.
 
     The token URL is documented with v1 in the prose and v3 in its example, and both work. The calls for sessions
-    exist in v3 only [D: page 2803007489].
+    exist in v3 only [D: service.md#park-sessions].
     """
     match path.split("/"):
         case ["", "dev", "v1" | "v3", "oauth2", "token"]:
