@@ -7,6 +7,7 @@ are read here and not by aiohttp, because aiohttp reads ``.netrc`` with them and
 from __future__ import annotations
 
 import ipaddress
+import os
 import ssl
 from base64 import b64encode
 from http import HTTPStatus
@@ -157,6 +158,8 @@ def _of_session(session: aiohttp.ClientSession) -> Proxy | ConfigurationError | 
 
 
 def _of_environment(base_url: str) -> Proxy | ConfigurationError | None:
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None
     variables, parts = getproxies_environment(), urlsplit(base_url)
     text = variables.get(parts.scheme) or variables.get("all")
     # With variables, the settings of the system are not asked, which may take a look-up in the network.

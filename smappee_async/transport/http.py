@@ -42,6 +42,9 @@ class HttpTransport:
     ) -> None:
         self._limits = limits
         self._connection = connection or Connection()
+        self._proxy = self._connection.proxy
+        # The same for each request, unless it has the proxy's password, which is not kept in clear.
+        self._options = self._connection.options() if self._proxy is None else None
         if host_session is not None and (host_session.closed or host_session.connector is None):
             raise ConfigurationError(
                 "the http_session that was given is closed", advice="Give an open session, or none"
@@ -95,13 +98,13 @@ class HttpTransport:
                     request.method,
                     URL(request.url, encoded=True),
                     data=None if request.form is None else request.form.reveal().encode(),
-                    headers=_headers(request, access_token, self._connection.proxy),
+                    headers=_headers(request, access_token, self._proxy),
                     allow_redirects=False,
-                    **self._connection.options(),
+                    **(self._connection.options() if self._options is None else self._options),
                 ) as response,
             ):
-                if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED and self._connection.proxy is not None:
-                    return proxy_asks_for_login(self._connection.proxy, request.facts)
+                if self._proxy is not None and response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+                    return proxy_asks_for_login(self._proxy, request.facts)
                 body = await self._read(response)
                 if body is None:
                     response.close()
@@ -114,9 +117,9 @@ class HttpTransport:
             if timeout.expired():
                 what = f"the attempt took longer than {self._limits.attempt_timeout_s:g} s"
                 return TransportError(what, timed_out=True, facts=request.facts)
-            return _timed_out(error, self._limits, request, self._connection.proxy)
+            return _timed_out(error, self._limits, request, self._proxy)
         except aiohttp.ClientError as error:
-            return _failed(error, request, self._connection.proxy)
+            return _failed(error, request, self._proxy)
         except OSError as error:
             return TransportError(f"the connection failed ({type(error).__name__})", facts=request.facts)
         except (ValueError, UnicodeError, RuntimeError) as error:
