@@ -12,6 +12,7 @@ import pytest
 
 import smappee_async
 from smappee_async import SmappeeClient
+from tests.hosts.network import ForwardProxy, forward_proxy_in_thread
 
 from .pages import ROOT, blocks
 
@@ -42,14 +43,24 @@ def simulator() -> Iterator[Mapping[str, str]]:
             process.wait(10)
 
 
+@pytest.fixture(scope="module")
+def company_proxy() -> Iterator[ForwardProxy]:
+    """The proxy of a reader who has one."""
+    with forward_proxy_in_thread() as proxy:
+        yield proxy
+
+
 @pytest.fixture
-def reader(simulator: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def reader(
+    simulator: Mapping[str, str], company_proxy: ForwardProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Path:
     """The environment of a reader: an account, a directory of their own, and a service, which is the simulator.
 
     Programs for the real service reach the simulator as well, because it is the default address here.
     """
     for name, value in simulator.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COMPANY_PROXY", company_proxy.url)
     monkeypatch.delenv("SMAPPEE_REFRESH_TOKEN", raising=False)
     monkeypatch.delenv("SMAPPEE_TOKEN_FILE", raising=False)
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)

@@ -53,6 +53,8 @@ def test_each_suite_passes_as_it_stands(suite: Block, reader: Path, pytester: py
 
 @pytest.mark.parametrize("commands", run_blocks("sh"), ids=named)
 def test_each_command_runs_as_it_stands(commands: Block, reader: Path) -> None:
+    for name, source in FILES.items():
+        shutil.copy(source, reader / name)
     ended = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands.text], capture_output=True, text=True, check=False
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import threading
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -122,6 +124,28 @@ async def forward_proxy(login: str | None = None, refuses: int | None = None) ->
     proxy = ForwardProxy(login=login, refuses=refuses)
     async with serving(proxy.handle) as proxy.port:
         yield proxy
+
+
+@contextmanager
+def forward_proxy_in_thread() -> Iterator[ForwardProxy]:
+    """A proxy for programs that have a loop of their own."""
+    started: Future[tuple[ForwardProxy, Callable[[], object]]] = Future()
+
+    async def serve() -> None:
+        async with forward_proxy() as proxy:
+            ended = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            started.set_result((proxy, lambda: loop.call_soon_threadsafe(ended.set)))
+            await ended.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="proxy")
+    thread.start()
+    proxy, end = started.result(10)
+    try:
+        yield proxy
+    finally:
+        end()
+        thread.join(10)
 
 
 @asynccontextmanager
