@@ -29,10 +29,9 @@ from smappee_async.query.fetch import Fetcher
 from smappee_async.query.session_query import Park, QueryOptions, SessionQuery
 from smappee_async.query.stream import Service, SessionStream
 from smappee_async.query.truncation import TruncationCheck
-from smappee_async.secret import Secret
 from smappee_async.timerange import TimeRange
 from smappee_async.transport.call import Caller
-from smappee_async.transport.connection import Connection, check_tls, find_proxy, read_proxy
+from smappee_async.transport.connection import Connection, Proxy, check_tls, find_proxy, read_proxy
 from smappee_async.transport.gate import Gate
 from smappee_async.transport.http import HttpTransport
 from smappee_async.transport.rate import local_rate_limiter
@@ -62,7 +61,7 @@ class SmappeeClient:
         base_url: str = defaults.BASE_URL,
         token_store: TokenStore | None = None,
         http_session: aiohttp.ClientSession | None = None,
-        proxy: str | Secret | Literal[False] | None = None,
+        proxy: str | Literal[False] | None = None,
         ssl: ssl.SSLContext | None = None,
         limits: Limits | None = None,
         retry: RetryPolicy | None = None,
@@ -81,7 +80,7 @@ class SmappeeClient:
         self._base_url = requests.check_base_url(base_url)
         self._token_store = token_store
         self._http_session = http_session
-        self._proxy = unwrap(found)
+        self._proxy: Proxy | Literal[False] | None = unwrap(found)
         self._tls = check_tls(ssl)
         self._limits = limits or Limits()
         self._retry = retry or RetryPolicy()

@@ -61,4 +61,4 @@ def smappee_client(smappee_simulator: Simulator, smappee_credentials: Credential
     """A client of the simulator; open it with ``async with``."""
     from smappee_async import SmappeeClient  # noqa: PLC0415
 
-    return SmappeeClient(smappee_credentials, base_url=smappee_simulator.base_url)
+    return SmappeeClient(smappee_credentials, base_url=smappee_simulator.base_url, proxy=False)

@@ -19,7 +19,7 @@ import aiohttp
 import attrs
 from yarl import URL
 
-from smappee_async.errors import CallFacts, ConfigurationError, TransportError
+from smappee_async.errors import CallFacts, ConfigurationError, SmappeeError, TransportError
 from smappee_async.secret import Secret
 
 _HTTP_PORT: Final = 80
@@ -87,12 +87,12 @@ def check_tls(context: object) -> ssl.SSLContext | None:
     return context
 
 
-def read_proxy(value: object, called: str = "proxy") -> Proxy | ConfigurationError:
+def read_proxy(value: object, called: str = "proxy") -> Proxy | SmappeeError:
     """A proxy from its URL. The error is returned and names nothing of the URL, which may hold a password.
 
     :param called: what the text is called in an error.
     """
-    text = value.reveal() if isinstance(value, Secret) else str(value) if isinstance(value, URL) else value
+    text = str(value) if isinstance(value, URL) else value
     if not isinstance(text, str):
         return ConfigurationError(f"{called} must be a URL, not {type(value).__name__}", advice=_ADVICE)
     text = text if "://" in text else f"http://{text}"
@@ -123,7 +123,7 @@ def _authorization(parts: SplitResult) -> Secret | None:
 
 def find_proxy(
     base_url: str, given: Proxy | Literal[False] | None, host_session: aiohttp.ClientSession | None
-) -> Proxy | ConfigurationError | None:
+) -> Proxy | SmappeeError | None:
     """The proxy for a service: the one that was given, else that of the host's session, else that of the environment.
 
     :param given: ``False`` for none at all.
@@ -131,7 +131,7 @@ def find_proxy(
     """
     if given is False:
         return None
-    proxy: Proxy | ConfigurationError | None = given
+    proxy: Proxy | SmappeeError | None = given
     if proxy is None and host_session is not None:
         proxy = _of_session(host_session)
         if proxy is None and not host_session.trust_env:
@@ -146,7 +146,7 @@ def find_proxy(
     return proxy
 
 
-def _of_session(session: aiohttp.ClientSession) -> Proxy | ConfigurationError | None:
+def _of_session(session: aiohttp.ClientSession) -> Proxy | SmappeeError | None:
     # There is no public attribute for the session's proxy; a behaviour test fails if these no longer hold it.
     url, login = getattr(session, "_default_proxy", None), getattr(session, "_default_proxy_auth", None)
     if url is None:
@@ -157,7 +157,7 @@ def _of_session(session: aiohttp.ClientSession) -> Proxy | ConfigurationError | 
     return proxy
 
 
-def _of_environment(base_url: str) -> Proxy | ConfigurationError | None:
+def _of_environment(base_url: str) -> Proxy | SmappeeError | None:
     if not any(name.lower().endswith("_proxy") for name in os.environ):
         return None
     variables, parts = getproxies_environment(), urlsplit(base_url)
@@ -186,9 +186,9 @@ def _is_here(host: str) -> bool:
 
 def proxy_asks_for_login(proxy: Proxy, facts: CallFacts) -> TransportError:
     """What a status of 407 means."""
-    had = "other" if proxy.authorization is not None else "a"
+    which = "a" if proxy.authorization is None else "another"
     return TransportError(
-        f"the proxy {proxy} asks for {had} user name and password (status 407)",
+        f"the proxy {proxy} asks for {which} user name and password (status 407)",
         sent=False,
         refused_by_proxy=True,
         facts=facts,

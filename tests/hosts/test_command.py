@@ -108,9 +108,7 @@ async def test_a_password_on_the_command_line_is_refused(run: Run, secure_url: s
     assert shown(["marked"], [ended.out, ended.err]) == []
 
 
-@pytest.mark.parametrize(
-    ("proxy_url", "says"), [("socks5://127.0.0.1:1", "not an http proxy"), ("http://", "no host")]
-)
+@pytest.mark.parametrize(("proxy_url", "says"), [("socks5://127.0.0.1:1", "not an http proxy"), ("http://", "no host")])
 async def test_a_proxy_that_cannot_be_used_is_a_mistake_of_usage(
     run: Run, secure_url: str, proxy_url: str, says: str
 ) -> None:
@@ -130,3 +128,10 @@ async def test_an_authority_that_cannot_be_read_is_a_mistake_of_usage(run: Run, 
     assert "missing.pem cannot be read: No such file or directory" in missing.err
     assert "holds no certificate" in no_pem.err
     assert "Traceback" not in missing.err + no_pem.err
+
+
+async def test_the_demonstration_needs_no_proxy(run: Run) -> None:
+    """Its simulator is on this machine, and nobody listens at the proxy."""
+    ended = await run("demo", "--parks", "1", "--sessions", "100", "--plain", HTTP_PROXY=f"http://{HERE}:1")
+
+    assert ended.code == 0, ended.err

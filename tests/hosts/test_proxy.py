@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from smappee_async import ConfigurationError, RetryPolicy, SmappeeClient, SmappeeError, TransportError
@@ -268,6 +269,14 @@ async def test_a_netrc_file_neither_replaces_the_bearer_nor_logs_in_at_the_proxy
     assert {authorization for _, authorization in proxy.heard} == {None}
 
 
+async def test_the_fixtures_for_tests_need_no_proxy(
+    monkeypatch: pytest.MonkeyPatch, smappee_client: SmappeeClient
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://{HERE}:1")
+    async with smappee_client:
+        assert await smappee_client.service_locations()
+
+
 # --- the proxy fails -------------------------------------------------------------------------------------------------------
 
 
@@ -347,7 +356,7 @@ async def test_a_proxy_that_is_down_is_named_without_its_password(
     assert shown(SECRETS, [*everything_about(error.value), *held, *map(repr, events)]) == []
 
 
-class KnowsNoName(aiohttp.abc.AbstractResolver):
+class KnowsNoName(AbstractResolver):
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> NoReturn:
         raise OSError(f"{host} is not known")
 

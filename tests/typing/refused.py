@@ -96,6 +96,8 @@ def wrong_settings() -> None:
     SmappeeClient("client", "secret")  # type: ignore[arg-type, call-arg]  # pyright: ignore[reportCallIssue]
     SmappeeClient(SOMEBODY, "https://localhost")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     SmappeeClient(SOMEBODY, limits=16)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    SmappeeClient(SOMEBODY, proxy=True)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    SmappeeClient(SOMEBODY, ssl=False)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     SmappeeClient(SOMEBODY, retry=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Credentials()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Credentials(1, "secret")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,8 @@ def every_setting(session: aiohttp.ClientSession) -> SmappeeClient:
         base_url="https://app1pub.smappee.net/dev/v3",
         token_store=MemoryTokenStore(),
         http_session=session,
+        proxy="http://proxy.example:3128",
+        ssl=ssl.create_default_context(),
         limits=Limits(concurrency=16, requests_per_second=5, verify_from_sessions=None),
         retry=RetryPolicy(attempts=3, patience=timedelta(hours=1)),
         on_event=lambda event: LOG.info(event.kind),

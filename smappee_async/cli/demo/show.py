@@ -87,7 +87,7 @@ async def _fetch(
     simulator: SimulatorProcess, year: TimeRange, limits: Limits, on_progress: ProgressCallback
 ) -> _Outcome:
     started = time.perf_counter()
-    async with SmappeeClient(simulator.credentials, base_url=simulator.base_url, limits=limits) as client:
+    async with SmappeeClient(simulator.credentials, base_url=simulator.base_url, proxy=False, limits=limits) as client:
         locations = await client.service_locations()
         arrivals = dict(await all_of(_no_arrivals(client, location) for location in locations))
         coverage = Coverage(on_progress, len(locations) * seconds(year))
