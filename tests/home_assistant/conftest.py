@@ -21,7 +21,7 @@ from smappee_async.testing.thread import in_thread
 #: The integration asks for the days before now, so the world is made around it.
 NOW = datetime.now(UTC).replace(microsecond=0)
 CARD = "04A2B3C4D5E6F7"
-HOME, OFFICE = 1001, 1002
+HOME, OFFICE, EMPTY = 1001, 1002, 1003
 
 
 def session(number: int, start_h: float, end_h: float | None, **fields: Any) -> SimulatedSession:
@@ -49,7 +49,7 @@ AT_THE_OFFICE = (
 @pytest.fixture
 def sim(socket_enabled: None) -> Iterator[Simulator]:
     """The service. The harness lets sockets reach 127.0.0.1 only."""
-    world = World.of([Park.fixed(HOME, AT_HOME), Park.fixed(OFFICE, AT_THE_OFFICE)], seed=5)
+    world = World.of([Park.fixed(HOME, AT_HOME), Park.fixed(OFFICE, AT_THE_OFFICE), Park.fixed(EMPTY)], seed=5)
     with in_thread(lambda: Simulator(world, clock=SimulatedClock.at(NOW))) as simulator:
         yield simulator
 

@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("pytest_homeassistant_custom_component", reason="needs Home Assistant's harness; see conftest.py")
 
+import attrs
 from custom_components.smappee_sessions.const import DOMAIN, POLL_INTERVAL
 from homeassistant.config_entries import ConfigEntry, ConfigEntryState
 from homeassistant.core import HomeAssistant
@@ -18,7 +19,7 @@ from pytest_homeassistant_custom_component.common import async_fire_time_changed
 
 from smappee_async.simulator import Fault, Simulator
 
-HOME, OFFICE = 1001, 1002
+HOME, OFFICE, EMPTY = 1001, 1002, 1003
 RUNNING = "sensor.charging_station_6100000001_connector_1_session_energy"
 FINISHED = "sensor.charging_station_6100000001_connector_2_session_energy"
 AT_THE_OFFICE = "sensor.charging_station_6100000002_connector_1_session_energy"
@@ -114,13 +115,15 @@ async def test_an_update_asks_twice_for_each_park_from_the_start_of_what_runs(
         (HOME, True),
         (OFFICE, False),
         (OFFICE, True),
+        (EMPTY, False),
+        (EMPTY, True),
     ]
     since = {log.service_location_id: log.start_ms for log in sim.requests}
     assert since[HOME] == running.start_ms
     assert since[OFFICE] == pytest.approx(sim.clock.now_ms - 6 * 3_600_000, abs=600_000)
 
 
-@pytest.mark.parametrize("status", [500, 401, 403])
+@pytest.mark.parametrize("status", [500, 401, 403, 404])
 async def test_a_park_that_fails_leaves_the_others(
     hass: HomeAssistant, sim: Simulator, entry: ConfigEntry, status: int
 ) -> None:
@@ -153,14 +156,31 @@ async def test_sessions_that_ended_while_their_park_failed_are_read_afterwards(
 async def test_a_service_location_that_is_no_park_is_asked_once(
     hass: HomeAssistant, sim: Simulator, entry: ConfigEntry
 ) -> None:
-    sim.add_fault(Fault("status", route="park_sessions", service_location_id=OFFICE, status=404))
+    sim.add_fault(Fault("status", route="park_sessions", service_location_id=EMPTY, status=404))
     await poll(hass)
     sim.reset_log()
 
     await poll(hass)
 
-    assert {log.service_location_id for log in sim.requests} == {HOME}
+    assert {log.service_location_id for log in sim.requests} == {HOME, OFFICE}
     assert energy(hass, FINISHED) == "14.25"
+
+
+async def test_a_session_whose_start_is_corrected_goes_on(
+    hass: HomeAssistant, sim: Simulator, entry: ConfigEntry
+) -> None:
+    sim.clock.move(timedelta(hours=11))
+    coordinator = entry.runtime_data
+    coordinator.data.latest.update(
+        {
+            connector: attrs.evolve(session, from_ms=session.from_ms + 60_000)
+            for connector, session in coordinator.data.latest.items()
+        }
+    )
+
+    await poll(hass)
+
+    assert energy(hass, RUNNING) == "24.0"
 
 
 async def test_one_odd_record_leaves_the_others(hass: HomeAssistant, sim: Simulator, entry: ConfigEntry) -> None:

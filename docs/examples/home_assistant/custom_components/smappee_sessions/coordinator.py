@@ -73,12 +73,15 @@ class SmappeeCoordinator(DataUpdateCoordinator[Reading]):
     async def _async_update_data(self) -> Reading:
         now = dt_util.utcnow()
         sessions, errors = await self._read()
-        for park in [park for park, error in errors.items() if isinstance(error, NotFound)]:
-            # A service location that is no charging park is not asked again.
-            del self._since[park], errors[park]
-        for park, error in errors.items():
-            if park not in self.data.failing:
-                _LOGGER.warning("Park %s cannot be read: %s", park, error)
+        parks = {session.service_location_id for session in self.data.latest.values()}
+        for location in list(errors):
+            if isinstance(errors[location], NotFound) and location not in parks:
+                # It is no charging park, so it is not asked again.
+                del self._since[location], errors[location]
+        for park in errors.keys() - self.data.failing:
+            _LOGGER.warning("Park %s cannot be read: %s", park, errors[park])
+        for park in self.data.failing - errors.keys():
+            _LOGGER.info("Park %s can be read again", park)
         for park in self._since.keys() - errors.keys():
             self._since[park] = _next_since(now, park, sessions)
         return Reading(self._latest(sessions), frozenset(errors))
@@ -117,8 +120,9 @@ class SmappeeCoordinator(DataUpdateCoordinator[Reading]):
         latest = dict(self.data.latest)
         for session in sessions:
             connector = Connector(session.serial_number, session.connector)
-            known = latest.get(connector)
-            if known is None or session.from_ms >= known.from_ms:
+            known = latest.get(connector, session)
+            # The same session again may have grown, or have another start.
+            if session.id == known.id or session.from_ms >= known.from_ms:
                 latest[connector] = session
         return latest
 
