@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -43,6 +44,30 @@ async def test_diagnostics_tell_what_is_shown_and_hold_no_secret_and_no_card(
     assert [value for value in personal(sim, entry) if value in text] == []
     assert told["update"] == {"succeeded": True, "error": None, "parks_failing": 0}
     assert {"connector": 2, "status": "STOPPED", "has_ended": True, "energy_kwh": "14.25"} in told["latest_sessions"]
+
+
+async def test_the_log_holds_no_secret_no_user_name_and_no_card(
+    hass: HomeAssistant, sim: Simulator, integration: None, answers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    flow = await hass.config_entries.flow.async_init("smappee_sessions", context={"source": "user"})
+    await hass.config_entries.flow.async_configure(flow["flow_id"], answers | {"password": "not the password"})
+    await hass.config_entries.flow.async_configure(flow["flow_id"], answers)
+    await hass.async_block_till_done()
+    (entry,) = hass.config_entries.async_entries("smappee_sessions")
+    secrets = personal(sim, entry)[:8]
+    sim.add_fault(Fault("bad_json_record", service_location_id=1001, active=True))
+    sim.add_fault(Fault("status", route="park_sessions", service_location_id=1002, status=500))
+    await entry.runtime_data.async_refresh()
+    sim.add_fault(Fault("maintenance", route="park_sessions"))
+    await entry.runtime_data.async_refresh()
+    sim.oauth.revoke_everything()
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+
+    assert [value for value in secrets if value in caplog.text] == []
+    for line in ("records could not be read", "Park 1002 cannot be read", "maintenance", "refused the refresh token"):
+        assert line in caplog.text
 
 
 async def test_diagnostics_after_a_failure_name_its_kind_only(

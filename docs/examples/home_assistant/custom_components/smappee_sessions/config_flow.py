@@ -46,7 +46,8 @@ class SmappeeConfigFlow(ConfigFlow, domain=DOMAIN):
             await self.async_set_unique_id(account_of(user_input))
             self._abort_if_unique_id_configured()
             if kept := await self._log_in(user_input, errors):
-                return self.async_create_entry(title=user_input[CONF_USERNAME], data=kept)
+                # Home Assistant logs the title, so it is not the user name.
+                return self.async_create_entry(title="Smappee", data=kept)
         return self.async_show_form(step_id="user", data_schema=ACCOUNT, errors=errors)
 
     async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
