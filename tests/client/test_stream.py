@@ -178,7 +178,7 @@ async def test_a_response_that_is_too_large_is_cut_into_shorter_ranges(cloud: Cl
     assert max(each.body_bytes for each in cloud.sim.requests if each.fault is None) > 100_000
 
 
-async def test_a_park_that_does_not_response_in_time_is_asked_for_shorter_ranges(cloud: Cloud) -> None:
+async def test_a_park_that_does_not_answer_in_time_is_asked_for_shorter_ranges(cloud: Cloud) -> None:
     cloud.sim.add_fault(Fault("stall_before_headers", route="park_sessions", wider_than_s=20 * 86400))
     client = await cloud.connect(limits=Limits(attempt_timeout_s=0.1), retry=RetryPolicy.none())
 
