@@ -312,7 +312,7 @@ async def test_waiting_for_a_free_place_does_not_count_as_an_attempts_time(cloud
     assert now() - began >= 600
 
 
-async def test_a_park_that_never_responses_in_time_is_not_cut_without_end(cloud: Cloud) -> None:
+async def test_a_park_that_never_answers_in_time_is_not_split_without_end(cloud: Cloud) -> None:
     client = await logged_in(cloud, retry=RetryPolicy.none(), limits=Limits(concurrency=1))
     cloud.sim.add_fault(Fault("stall_before_headers", service_location_id=1001))
 
