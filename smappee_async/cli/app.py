@@ -43,6 +43,7 @@ from smappee_async.cli.ranges import RangeText
 from smappee_async.cli.rows import Rfid
 from smappee_async.cli.sessions import Presentation, SessionsOptions, show_sessions
 from smappee_async.cli.simulate import simulate
+from smappee_async.cli.targets import read_ids
 from smappee_async.errors import ConfigurationError
 from smappee_async.limits import Limits
 from smappee_async.simulator.options import SimulateOptions
@@ -169,12 +170,13 @@ def sessions_(
       smappee-async sessions 12345 --month 2026-10 --tz Europe/Brussels
       smappee-async sessions 12345 67890 --range 7d --state all --order start
       smappee-async sessions 12345 --year 2026 --tz park --format csv --output 2026.csv
+      smappee-async sessions @parks.txt --range 7d
       smappee-async sessions 6100000001 --stations --day 2026-10-03 --format jsonl | jq .energy_kwh
     """
     if deadline is not None and not 0 < deadline < 1e9:
         raise typer.BadParameter("it must be a number of seconds above 0", param_hint="--deadline")
     options = SessionsOptions(
-        ids=tuple(parks),
+        ids=read_ids(parks, stations=stations),
         stations=stations,
         range_text=RangeText.of(range=range_, month=month, day=day, year=year),
         zone=tz,
