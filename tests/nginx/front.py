@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ pid nginx.pid;
 error_log error.log notice;
 events {{ worker_connections 256; }}
 http {{
-  log_format seen '$status $connection $request_method $request_uri $sent_http_content_encoding';
+  log_format seen '$status $pid $connection $request_method $request_uri $sent_http_content_encoding';
   access_log access.log seen;
   client_body_temp_path temporary;
   proxy_temp_path temporary;
@@ -42,6 +43,7 @@ class Logged:
     """A line of the access log."""
 
     status: int
+    worker: int
     connection: int
     method: str
     path: str
@@ -116,13 +118,14 @@ class Nginx:
         """The access log."""
         lines = (self._place / "access.log").read_text().splitlines()
         fields = (line.split(" ") for line in lines)
-        return [Logged(int(status), int(connection), *more) for status, connection, *more in fields]
+        return [
+            Logged(int(status), int(worker), int(connection), *texts) for status, worker, connection, *texts in fields
+        ]
 
     def _errors(self) -> str:
         return (self._place / "error.log").read_text()
 
-    def _wait_until(self, condition: object) -> None:
-        assert callable(condition)
+    def _wait_until(self, condition: Callable[[], bool]) -> None:
         assert self._process is not None
         give_up_at = time.monotonic() + _PATIENCE_S
         while not condition():

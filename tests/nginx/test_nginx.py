@@ -44,9 +44,10 @@ WORLD: Final = World.of(
 )
 PARKS: Final = tuple(WORLD.parks)
 #: Small chunks, so that there are many requests.
-LIMITS: Final = Limits(target_sessions=80)
-#: Waits that are short, but not too short: nginx counts its limits in real time.
-RETRY: Final = RetryPolicy(attempts=8, base_delay_s=0.02, throttled_base_delay_s=0.2, max_delay_s=1.0)
+LIMITS: Final = Limits(target_sessions=150)
+#: Waits that are short, but not too short, because nginx counts its limits in real time. A 503 pauses nobody, so each call
+#: finds out about a limit by itself: that takes more retries than a default client has.
+RETRY: Final = RetryPolicy(attempts=12, base_delay_s=0.02, throttled_base_delay_s=0.2, max_delay_s=1.0, budget=1000)
 
 
 @attrs.define
@@ -118,8 +119,8 @@ async def test_a_limit_on_requests_a_second_slows_a_backfill_and_takes_nothing_f
     start_nginx: StartNginx, directive: str, status: int
 ) -> None:
     settings = Settings(
-        http="limit_req_zone $server_port zone=seen:64k rate=100r/s;",
-        location=f"limit_req zone=seen burst=20 nodelay; {directive}",
+        http="limit_req_zone $server_port zone=seen:64k rate=60r/s;",
+        location=f"limit_req zone=seen burst=10 nodelay; {directive}",
     )
     async with backfill(start_nginx, settings) as run:
         run.check_whole(await run.read())
@@ -223,16 +224,11 @@ async def test_a_reload_in_mid_backfill_takes_nothing_from_it(start_nginx: Start
     async with backfill(start_nginx, Settings()) as run:
 
         async def reload() -> None:
-            before.append(len(run.nginx.requests()))
-            run.nginx.configure(Settings(server="keepalive_requests 3;"))
             await asyncio.to_thread(run.nginx.reload)
 
-        before: list[int] = []
         run.check_whole(await run.read(at=10, then=reload))
     run.check_counted_through_an_end()
-    # The new configuration holds: connections of three requests.
-    counts = Counter(each.connection for each in run.nginx.requests()[before[0] :])
-    assert len([count for count in counts.values() if count == 3]) > 5
+    assert len({each.worker for each in run.calls()}) == 2
 
 
 async def test_a_restart_in_mid_backfill_takes_nothing_from_it(start_nginx: StartNginx) -> None:
