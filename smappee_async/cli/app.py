@@ -12,6 +12,7 @@ import typer
 from smappee_async import defaults
 from smappee_async._version import __version__
 from smappee_async.cli.demo.show import Demo, show_demo
+from smappee_async.cli.doctor import show_doctor
 from smappee_async.cli.ending import HELP, PROGRAM, ExitCode
 from smappee_async.cli.login import LoginOptions, log_in
 from smappee_async.cli.options import (
@@ -231,6 +232,34 @@ def login(
     """
     login_options = LoginOptions.of(base_url=base_url, client_id=client_id, username=username, token_file=token_file)
     return partial(log_in, login_options)
+
+
+@app.command(epilog=f"{SECRETS}\n\n{HELP}")
+def doctor(
+    *,
+    parks: Annotated[
+        list[int] | None,
+        typer.Argument(
+            metavar="[PARK...]", min=1, help="Service location ids of charging parks; the account's by default."
+        ),
+    ] = None,
+    days: Annotated[float, typer.Option(min=0.1, max=4000, metavar="N", help="How far back sessions are read.")] = 30.0,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, for an issue.")] = False,
+    base_url: BaseUrl = None,
+    client_id: ClientId = None,
+    username: Username = None,
+    token_file: TokenFile = None,
+) -> Work:
+    """Compare what is assumed about the service with what it does.
+
+    Sends about 25 requests. All of them only read; one renews the token. The report holds nothing personal.
+
+    Examples:
+      smappee-async doctor
+      smappee-async doctor 12345 --days 90 --json
+    """
+    login_options = LoginOptions.of(base_url=base_url, client_id=client_id, username=username, token_file=token_file)
+    return partial(show_doctor, login_options, parks or (), days, as_json=as_json)
 
 
 app.command(epilog=HELP)(simulate)

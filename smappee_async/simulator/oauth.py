@@ -97,7 +97,7 @@ class TokenServer:
     def grant(self, form: Mapping[str, str], now_s: float) -> TokenResponse:
         """Respond to one request for a token.
 
-        Documented on the pages 8552463 *Get token* and 8552461 *Refresh token*. The bodies of refusals are not
+        Documented: service.md#get-token and service.md#refresh-token. The bodies of refusals are not
         documented; they follow what clients have logged and RFC 6749 section 5.2.
         """
         account = self._account

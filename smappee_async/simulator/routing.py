@@ -70,7 +70,7 @@ def find_route(path: str) -> Route:
     """The route of a path.
 
     The token URL is documented with v1 in the prose and v3 in its example, and both work; pysmappee, smappy and others
-    use v1 to v3 for logins and locations [C]. The calls for sessions exist in v3 only [D: page 2803007489].
+    use v1 to v3 for logins and locations [C]. The calls for sessions exist in v3 only [D: service.md#park-sessions].
     """
     match path.split("/"):
         case ["", "dev", "v1" | "v2" | "v3", "oauth2", "token"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final, Self
 
 import attrs
@@ -244,7 +245,14 @@ class Simulator:
     async def _respond(
         self, request: web.BaseRequest, log: RequestLog, refusal: BadQueryError | None, content: Sequence[Fault]
     ) -> Response:
-        """The right response, apart from faults in its content."""
+        """The right response, apart from faults in its content, with the date of the simulated clock."""
+        response = await self._undated(request, log, refusal, content)
+        date = format_datetime(self.clock.now, usegmt=True) if self.assumptions.sends_date else ""
+        return attrs.evolve(response, headers={"Date": date, **response.headers})
+
+    async def _undated(
+        self, request: web.BaseRequest, log: RequestLog, refusal: BadQueryError | None, content: Sequence[Fault]
+    ) -> Response:
         match log.route:
             case "token":
                 return await self._token(request)
