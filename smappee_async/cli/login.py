@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from getpass import getpass
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 import anyio
@@ -20,10 +21,13 @@ from smappee_async.auth.stores import TokenStore
 from smappee_async.auth.stores.memory import MemoryTokenStore
 from smappee_async.auth.tokens import StoredToken, Token
 from smappee_async.cli.ending import ExitCode, run_async
+from smappee_async.cli.places import with_home
 from smappee_async.client import SmappeeClient
 from smappee_async.errors import ConfigurationError, TokenStoreError
 from smappee_async.limits import Limits
 from smappee_async.secret import Secret
+
+_WITHOUT_HOME: Final = "Set HOME, or name a file with --token-file or SMAPPEE_TOKEN_FILE"
 
 
 @attrs.frozen(kw_only=True)
@@ -74,7 +78,7 @@ class LoginOptions:
             username=secret("SMAPPEE_USERNAME", username),
             password=secret("SMAPPEE_PASSWORD"),
             refresh_token=secret("SMAPPEE_REFRESH_TOKEN"),
-            token_file=Path(token_file).expanduser() if token_file else None,
+            token_file=with_home(token_file) if token_file else None,
             proxy=_check_proxy(proxy) if proxy else None,
             tls=_trusting(ca_file) if ca_file else None,
         )
@@ -142,7 +146,7 @@ def _check_proxy(url: str) -> str:
 def _trusting(ca_file: str) -> ssl.SSLContext:
     advice = "--ca-file takes certificates as PEM: '-----BEGIN CERTIFICATE-----'"
     try:
-        return ssl.create_default_context(cafile=Path(ca_file).expanduser())
+        return ssl.create_default_context(cafile=with_home(ca_file))
     except ssl.SSLError:
         raise ConfigurationError(f"{ca_file} holds no certificate", advice=advice) from None
     except OSError as error:
@@ -150,7 +154,10 @@ def _trusting(ca_file: str) -> ssl.SSLContext:
 
 
 def default_token_file(base_url: str, environ: Mapping[str, str] | None = None) -> Path:
-    """The default token file (XDG Base Directory Specification); a simulator has another one than the service."""
+    """The default token file (XDG Base Directory Specification); a simulator has another one than the service.
+
+    :raises ConfigurationError: the home directory is needed for it, and is not known.
+    """
     environ = os.environ if environ is None else environ
     name = "token.json"
     if base_url.rstrip("/") != defaults.BASE_URL:
@@ -158,7 +165,7 @@ def default_token_file(base_url: str, environ: Mapping[str, str] | None = None) 
         name = f"token-{host}.json" if host else name
     configured = Path(environ.get("XDG_CONFIG_HOME", ""))
     # The specification says that relative paths are ignored.
-    directory = configured if configured.is_absolute() else Path("~/.config").expanduser()
+    directory = configured if configured.is_absolute() else with_home("~/.config", advice=_WITHOUT_HOME)
     return directory / "smappee-async" / name
 
 

@@ -171,6 +171,8 @@ class Caller:
                     self._gate.leave(permit)
             except RequestError as error:  # the token call failed
                 token, outcome = None, without_frames(error)
+                if is_transient(error):
+                    self._gate.failed()
             if not isinstance(outcome, RequestError):
                 self._budget.give(last_cost or 1)
                 return outcome

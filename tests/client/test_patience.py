@@ -221,6 +221,15 @@ async def test_an_outage_of_a_second_does_not_end_a_default_stream(
     assert stream.stats.requests > concurrency
 
 
+async def test_an_outage_of_a_second_does_not_end_a_stream_that_must_log_in_first(cloud: Cloud) -> None:
+    """R46."""
+    client = await cloud.connect(retry=RetryPolicy())
+    cloud.sim.add_fault(Fault("status", status=502))
+    asyncio.get_running_loop().call_later(1, cloud.sim.clear_faults)
+
+    assert told(await client.sessions(1001, QUARTER).collect()) == cloud.truth([1001], QUARTER)
+
+
 async def test_in_a_long_outage_a_default_client_sends_little_more_than_once_a_call(cloud: Cloud) -> None:
     """R46, R22."""
     client = await logged_in(cloud, retry=RetryPolicy(), limits=Limits(concurrency=16))

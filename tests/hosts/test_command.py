@@ -22,7 +22,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyn
 
 Run = Callable[..., Awaitable[Ended]]
 #: Each command that talks to the service.
-COMMANDS = pytest.mark.parametrize("command", [["login"], ["parks"], ["sessions", "1001", "--month", "2026-03"]])
+COMMANDS = pytest.mark.parametrize(
+    "command", [["login"], ["parks"], ["sessions", "1001", "--month", "2026-03"], ["doctor"]]
+)
 
 
 @pytest.fixture
