@@ -48,8 +48,12 @@ def _records(seen: Observations) -> list[Record]:
     return [record for park in seen.parks for reply in (park.completed, park.active) for record in reply.records or ()]
 
 
-def _ids(reply: Reply | None) -> set[object]:
-    return set() if reply is None else {record.get("id") for record in reply.records or ()}
+def _ids(reply: Reply | None) -> set[str]:
+    return set() if reply is None else {_id(record) for record in reply.records or ()}
+
+
+def _id(record: Record) -> str:
+    return repr(record.get("id"))  # as text, because an odd record may have anything there
 
 
 def _is(rule: Callable[[int | None, SessionStatus], bool], record: Record) -> bool:
@@ -255,11 +259,11 @@ def _units(seen: Observations) -> _Result:
 
 
 def _unique(seen: Observations) -> _Result:
-    stations: dict[tuple[int, object], set[str]] = defaultdict(set)
+    stations: dict[tuple[int, str], set[str]] = defaultdict(set)
     for number, park in enumerate(seen.parks):
         for reply in (park.completed, park.active):
             for record in reply.records or ():
-                stations[number, record.get("id")].add(str(record.get("serialNumber")))
+                stations[number, _id(record)].add(str(record.get("serialNumber")))
     repeated = sum(len(each) > 1 for each in stations.values())
     if not stations:
         return _NOT_SEEN

@@ -91,6 +91,13 @@ async def test_an_odd_record_turns_its_line(examined: Any, kind: Any, name: str)
     assert name in otherwise(await examined(fault=Fault(kind)))
 
 
+@pytest.mark.parametrize("key", ["id", "serialNumber", "from", "to", "status", "energy"])
+async def test_a_record_with_anything_in_it_is_an_odd_record(examined: Any, key: str) -> None:
+    now_ms = int(datetime.now(UTC).timestamp() * 1000)
+    odd = SimulatedSession(id=900_050, start_ms=now_ms - 5000, end_ms=now_ms - 4000, extra={key: [{"a": None}]})
+    assert "types" in otherwise(await examined(more=(odd,)))
+
+
 async def test_an_id_at_two_stations_is_seen(examined: Any) -> None:
     now_ms = int(datetime.now(UTC).timestamp() * 1000)
     twin = SimulatedSession(
