@@ -129,7 +129,8 @@ class ChargingSession:
     The fields have the names and the values of the service (page 2803007489, and what public clients have seen). The
     properties are computed from them when they are read. The identity is :attr:`key`: park and id.
 
-    A field is one line here: how it is read and written follows from its name and its type.
+    A field is one line here: how it is read and written follows from its name and its type. Where the metadata says
+    ``none``, this number on the wire means that there is no value.
     """
 
     id: int
@@ -140,8 +141,8 @@ class ChargingSession:
     """Start of the session, milliseconds since 1970. See :attr:`started_at`."""
     status: SessionStatus
     """The status; an unknown one keeps its text."""
-    to_ms: EpochMs | None = attrs.field(default=None, metadata={"wire": "to"})
-    """End of the session, milliseconds since 1970; absent while it runs. See :attr:`ended_at`."""
+    to_ms: EpochMs | None = attrs.field(default=None, metadata={"wire": "to", "none": 0})
+    """End of the session, milliseconds since 1970; absent, or 0, while it runs. See :attr:`ended_at`."""
     connector: int | None = None
     """Position of the connector on the station: 1 is right, 2 is left."""
     authentication_type: str | None = None
