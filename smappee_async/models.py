@@ -302,7 +302,14 @@ class StreamStats:
     filtered: int = 0
     """Records left out because they are certainly of the other state, or started outside the range of their chunk."""
     duplicates: int = 0
-    """Records left out because the same session came more than once."""
+    """Records left out because the same session came more than once: with the same id, station and start."""
+    moved: int = 0
+    """Those of the duplicates that had another start, because it was corrected while the stream was read."""
+    conflicts: int = 0
+    """Sessions handed over although another one has the same park and id: they differ in station or start."""
+    forgotten: int = 0
+    """Sessions that are no longer remembered, because a stream remembers 100,000. If the start of such a session is
+    corrected while the stream is read, and moves by more than an hour, it may come twice."""
     invalid: int = 0
     """Records left out because they cannot be read; ``SessionStream.invalid`` lists them."""
     unknown_statuses: int = 0

@@ -27,17 +27,19 @@ _ACTIVE: Final[Mapping[SessionState, tuple[bool, ...]]] = {
 }
 
 
-@attrs.frozen
+@attrs.define
 class FetchedChunk:
     """A chunk that was read whole.
 
     :param responses: the records of each response, in the order of the requests.
     :param slowest_s: seconds that the slowest response took, without the waits before it.
+    :param has_more: whether more chunks of the target may come; known when the chunk is taken.
     """
 
     chunk: Chunk
     responses: list[list[msgspec.Raw]]
     slowest_s: float
+    has_more: bool = False
 
 
 class ChunkReader:

@@ -90,7 +90,9 @@ def test_every_record_is_accounted_for_exactly_once(
     account = selected.account
     assert account.received == sum(map(len, responses)) == balance(account)
     assert account.kept == len(selected.sessions)
-    assert len({session.key for session in selected.sessions}) == account.kept
+    identities = {(*session.key, session.serial_number, session.from_ms) for session in selected.sessions}
+    assert len(identities) == account.kept
+    assert len({session.key for session in selected.sessions}) == account.kept - account.conflicts
     assert sum(account.unknown_statuses.values()) == sum(not session.status.is_known for session in selected.sessions)
 
 
@@ -294,9 +296,10 @@ class Row:
     from_ms: int
     to_ms: int | None
     status: SessionStatus
+    serial_number: int | str = "6"
 
 
-def test_the_selection_looks_at_id_start_end_and_status_only() -> None:
+def test_the_selection_looks_at_id_station_start_end_and_status_only() -> None:
     account = StreamAccount()
     selection = Selection(CHUNK, "completed", account, lambda _: None)
     stopped, charging = SessionStatus.STOPPED, SessionStatus.CHARGING
