@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from smappee_async.defaults import EARLIEST_MS, LATEST_MS
 from smappee_async.errors import ResponseDecodeError
 from smappee_async.models import ChargingSession, EpochMs, FrozenDict, Number, SerialNumber, SessionStatus
-from smappee_async.protocol.converter import SERVICE_LOCATION_INFO_READER, SERVICE_LOCATION_READER, SESSION_READER
+from smappee_async.protocol.converter import SERVICE_LOCATION_INFO_READER, SERVICE_LOCATION_READER, SESSION_READER, converter
 from smappee_async.simulator.wire_fields import WIRE_NAMES
 
 from .records import OPTIONAL, PYTHON_NAMES, SMALLEST, TYPES, Record, json_values, valid_records
@@ -199,6 +199,26 @@ def test_reading_unknown_statuses_does_not_make_the_enum_grow() -> None:
 @pytest.mark.parametrize("name", OPTIONAL)
 def test_null_is_the_same_as_an_absent_key_where_it_is_optional(name: str) -> None:
     assert read({**SMALLEST, name: None}) == read(SMALLEST)
+
+
+@pytest.mark.parametrize("none", [0, "0", None])
+def test_an_end_of_0_is_no_end(none: object) -> None:
+    """R45."""
+    assert read({**SMALLEST, "to": none}) == read(SMALLEST)
+    assert converter.structure({**SMALLEST, "to": none}, ChargingSession).to_ms is None
+
+
+@pytest.mark.parametrize("text", ["0.0", "false", "-1", '""', '"00"', "1"])
+def test_nothing_else_is_no_end(text: str) -> None:
+    with pytest.raises(ResponseDecodeError, match="expected") as caught:
+        SESSION_READER.read(with_text(to=text))
+    assert caught.value.json_path == "$.to"
+
+
+def test_a_start_of_0_is_refused() -> None:
+    with pytest.raises(ResponseDecodeError, match="expected") as caught:
+        read({**SMALLEST, "from": 0})
+    assert caught.value.json_path == "$.from"
 
 
 def test_of_a_key_that_comes_twice_the_last_counts() -> None:
