@@ -70,7 +70,7 @@ UNTRUE: Final[Mapping[str, Recipe]] = {
     "nan": {"kind": "nan"},
     "zero_end": {"kind": "zero_end"},
     "same_id": {"kind": "same_id"},
-    "moved_start": {"kind": "moved_start"},
+    "moved_start": {"kind": "moved_start", "delay_s": 3600.0},
     "late_finalisation": {"kind": "late_finalisation", "delay_s": SETTLING_S},
     "status_backwards": {"kind": "status_backwards"},
     "unknown_status": {"kind": "unknown_status"},

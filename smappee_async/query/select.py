@@ -1,7 +1,7 @@
 """Selects the sessions that belong to one chunk from its responses, and counts what is left out. Pure.
 
-The selection itself, :class:`Selection`, works on id, station, start, end and status only. So a record is built only if it is
-selected, and columns can be selected in the same way.
+The selection itself, :class:`Selection`, works on id, station, start, end and status only. So a record is built only if
+it is selected, and columns can be selected in the same way.
 """
 
 from __future__ import annotations

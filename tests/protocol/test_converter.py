@@ -17,7 +17,12 @@ from hypothesis import strategies as st
 from smappee_async.defaults import EARLIEST_MS, LATEST_MS
 from smappee_async.errors import ResponseDecodeError
 from smappee_async.models import ChargingSession, EpochMs, FrozenDict, Number, SerialNumber, SessionStatus
-from smappee_async.protocol.converter import SERVICE_LOCATION_INFO_READER, SERVICE_LOCATION_READER, SESSION_READER, converter
+from smappee_async.protocol.converter import (
+    SERVICE_LOCATION_INFO_READER,
+    SERVICE_LOCATION_READER,
+    SESSION_READER,
+    converter,
+)
 from smappee_async.simulator.wire_fields import WIRE_NAMES
 
 from .records import OPTIONAL, PYTHON_NAMES, SMALLEST, TYPES, Record, json_values, valid_records

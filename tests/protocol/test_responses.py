@@ -173,7 +173,8 @@ def readable(body: bytes, *, step: int | None = None) -> tuple[list[int], list[i
         if step is not None:
             patch.setattr(responses, "SPLIT_STEP_BYTES", step)
         raws = read_in_steps(body)[0]
-    good, odd = [], []
+    good: list[int] = []
+    odd: list[int] = []
     for index, raw in enumerate(raws):
         (good if not isinstance(SESSION_READER.decode_one(raw), ResponseDecodeError) else odd).append(index)
     assert not odd or SESSION_READER.decode(raws) is None  # they spoil no other record, and none makes them whole

@@ -237,7 +237,9 @@ def test_however_starts_are_corrected_between_chunks_each_session_comes_once(
     assert (account.conflicts, account.forgotten, len(kept)) == (0, 0, 0)
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.sampled_from([6, "6", 7])), max_size=12), st.booleans())
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.sampled_from([6, "6", 7])), max_size=12), st.booleans()
+)
 def test_records_with_one_id_are_one_session_exactly_if_they_agree_in_station_and_start(
     drawn: list[tuple[int, int, int | str]], packed: bool
 ) -> None:
