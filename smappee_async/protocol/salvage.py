@@ -17,13 +17,16 @@ _BOM: Final = b"\xef\xbb\xbf"
 _SPACE: Final = re.compile(rb"[ \t\r\n]*+")
 #: Up to the next bracket, over whole texts. Possessive, so that no input makes it go back.
 _UP_TO_BRACKET: Final = re.compile(rb'(?>[^][{}"]++|"(?>[^"\\]++|\\.)*+")*+', re.DOTALL)
-#: Several opening brackets in one step, because nesting without end is one of the reasons for being here.
-_BRACKETS: Final = re.compile(rb"[\[{]++|[\]}]")
+#: Several brackets in one step, because nesting without end is one of the reasons for being here.
+_BRACKETS: Final = re.compile(rb"[\[{]++|[\]}]++")
 #: A number, a text or a word in place of a record.
 _SCALAR: Final = re.compile(rb'(?:"(?>[^"\\]++|\\.)*+"|[^][{}",\s]++)', re.DOTALL)
-#: So many values, or brackets of one value, are looked at between two turns of the event loop: a few milliseconds.
+#: So many values are looked at between two turns of the event loop: a few milliseconds.
 _VALUES_IN_STEP: Final = 1_000
-_BRACKETS_IN_STEP: Final = 10_000
+#: So many groups of brackets are looked at in one value. A record has less than ten; objects in objects in objects have
+#: one for each level.
+_MOST_BRACKETS: Final = 200_000
+_BRACKETS_IN_STEP: Final = 5_000
 
 
 def salvage(
@@ -79,21 +82,23 @@ def _space(body: bytes | bytearray, at: int) -> int:
 
 
 def _end_of_value(body: bytes | bytearray, at: int) -> Generator[None, None, int | None]:
-    """Where the value that begins here ends; ``None`` if it is not whole."""
+    """Where the value that begins here ends; ``None`` if it is not whole, or has too many brackets."""
     if body[at : at + 1] not in (b"{", b"["):
         scalar = _SCALAR.match(body, at)
         return None if scalar is None else scalar.end()
-    depth = looked_at = 0
-    while True:
-        between = _UP_TO_BRACKET.match(body, at)
-        bracket = _BRACKETS.match(body, at if between is None else between.end())
-        if bracket is None:
-            return None  # the body ends within a text, or before the last bracket
-        at = bracket.end()
-        closes = body[at - 1] in b"]}"
-        depth += -1 if closes else at - bracket.start()
-        if depth == 0:
-            return at
-        looked_at += 1
-        if looked_at % _BRACKETS_IN_STEP == 0:
+    depth = 0
+    for number in range(_MOST_BRACKETS):
+        if number % _BRACKETS_IN_STEP == _BRACKETS_IN_STEP - 1:
             yield
+        between = _UP_TO_BRACKET.match(body, at)
+        brackets = _BRACKETS.match(body, at if between is None else between.end())
+        if brackets is None:
+            return None  # the body ends within a text, or before the last bracket
+        at, many = brackets.end(), brackets.end() - brackets.start()
+        if body[at - 1] in b"[{":
+            depth += many
+        elif many >= depth:
+            return at - many + depth
+        else:
+            depth -= many
+    return None

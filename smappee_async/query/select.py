@@ -35,6 +35,7 @@ from smappee_async.query.kept import (
     is_same,
     keys_of,
     pack,
+    pack_all,
     started_in,
 )
 from smappee_async.query.plan import Chunk
@@ -148,14 +149,14 @@ class Selection:
 
     def _pack(self) -> None:
         earlier, seen = self._earlier, self._seen
-        if earlier:
-            for record in seen.values():
-                if (key := free_key(earlier, record.id)) is not None:
-                    earlier[key] = pack(record)
-                    self._keys.append(key)
-        else:
-            earlier.update({key: pack(record) for key, record in seen.items()})
-            self._keys += seen
+        packed = dict(zip(seen, pack_all(seen.values()), strict=True))
+        again = {key: packed.pop(key) for key in earlier.keys() & packed.keys()}
+        earlier |= packed
+        self._keys += packed
+        for key, session in again.items():  # few: other sessions with the same id
+            if (free := free_key(earlier, seen[key].id)) is not None:
+                earlier[free] = session
+                self._keys.append(free)
         seen.clear()
 
     def _is_repeated(self, record: Selectable) -> bool:

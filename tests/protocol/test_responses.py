@@ -248,15 +248,23 @@ def test_only_an_object_may_be_odd_and_all_else_must_be_right(body: bytes) -> No
 
 @pytest.mark.parametrize(
     "filler",
-    [b"{}," * 100_000, b"1," * 100_000, b'{"a":' + b"[]," * 100_000 + b"NaN},", b"{" * 100_000 + b"}" * 100_000 + b","],
+    [b"{}," * 100_000, b"1," * 100_000, b'{"a":' + b"[]," * 4_000 + b"NaN},", b"{" * 100_000 + b"}" * 100_000 + b","],
     ids=["small objects", "numbers", "many brackets", "deep"],
 )
 def test_odd_records_of_a_large_response_leave_the_event_loop_its_turns(filler: bytes) -> None:
     """R45, R33."""
-    body = b"[" + ODD["NaN"] + b"," + filler * 8 + ODD["NaN"] + b"]"
+    body = b"[" + ODD["NaN"] + b"," + filler * 60 + ODD["NaN"] + b"]"
     found, turns = read_in_steps(body)
     assert found[0] == found[-1] == ODD["NaN"]
-    assert turns >= len(body) / SPLIT_STEP_BYTES
+    assert turns >= len(body) / SPLIT_STEP_BYTES / 3
+
+
+@pytest.mark.parametrize("inside", [b"[],", b"{},", b'{"a":[1]},'])
+def test_a_response_with_a_record_of_very_many_brackets_is_an_error(inside: bytes) -> None:
+    """R45, R33: to look at each of them would take long."""
+    body = b"[" + ODD["NaN"] + b',{"a":[' + inside * 200_000 + b"1]}]"
+    with pytest.raises(ResponseDecodeError, match="response"):
+        read_in_steps(body)
 
 
 def test_a_large_response_with_one_odd_record_is_split_in_few_steps() -> None:
