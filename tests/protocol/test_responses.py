@@ -208,8 +208,8 @@ def test_of_n_records_k_odd_ones_leave_all_others(records: list[bytes], step: in
 def test_an_odd_record_does_not_make_half_an_array_whole(odd: bytes) -> None:
     """R45, R5."""
     whole = b"[" + b",".join([GOOD, odd, GOOD]) + b"]"
-    cuts = sorted({*range(0, len(whole), max(1, len(whole) // 200)), *range(len(whole) - 120, len(whole))})
-    for cut in cuts:
+    step = 1 if len(whole) < 1_000 else len(whole) // 50
+    for cut in {*range(0, len(whole), step), len(whole) - 1, len(whole) - 2, len(whole) - len(GOOD)}:
         with pytest.raises(ResponseDecodeError, match="response") as caught:
             read_sessions(response(whole[:cut]))
         assert caught.value.index is None
@@ -248,12 +248,12 @@ def test_only_an_object_may_be_odd_and_all_else_must_be_right(body: bytes) -> No
 
 @pytest.mark.parametrize(
     "filler",
-    [b"{}," * 100_000, b"1," * 100_000, b'{"a":' + b"[]," * 4_000 + b"NaN},", b"{" * 100_000 + b"}" * 100_000 + b","],
+    [b"{},", b"1,", b'{"a":' + b"[]," * 4_000 + b"NaN},", b"{" * 100_000 + b"}" * 100_000 + b","],
     ids=["small objects", "numbers", "many brackets", "deep"],
 )
 def test_odd_records_of_a_large_response_leave_the_event_loop_its_turns(filler: bytes) -> None:
     """R45, R33."""
-    body = b"[" + ODD["NaN"] + b"," + filler * 60 + ODD["NaN"] + b"]"
+    body = b"[" + ODD["NaN"] + b"," + filler * (1_500_000 // len(filler)) + ODD["NaN"] + b"]"
     found, turns = read_in_steps(body)
     assert found[0] == found[-1] == ODD["NaN"]
     assert turns >= len(body) / SPLIT_STEP_BYTES / 3
