@@ -29,7 +29,7 @@ from smappee_async.query.session_query import Park, QueryOptions, SessionQuery
 from smappee_async.query.stream import Service, SessionStream
 from smappee_async.query.truncation import TruncationCheck
 from smappee_async.timerange import TimeRange
-from smappee_async.transport.call import Caller
+from smappee_async.transport.call import CallCost, Caller, CallResult, ReadResponse, ResultT
 from smappee_async.transport.gate import Gate
 from smappee_async.transport.http import HttpTransport
 from smappee_async.transport.rate import local_rate_limiter
@@ -124,7 +124,7 @@ class SmappeeClient:
     def sessions(
         self, parks: Park | Iterable[Park], time_range: TimeRange, **options: Unpack[QueryOptions]
     ) -> SessionStream:
-        """Charging sessions of charging parks ("Get charging sessions at a charging park", page 2803007489).
+        """Charging sessions of charging parks ("Get charging sessions at a charging park", service.md#park-sessions).
 
         Nothing is sent before the stream is read.
 
@@ -143,7 +143,10 @@ class SmappeeClient:
         time_range: TimeRange,
         **options: Unpack[QueryOptions],
     ) -> SessionStream:
-        """Charging sessions of charging stations, by serial number (page 2802286597); else like :meth:`sessions`."""
+        """Charging sessions of charging stations, by serial number; otherwise like :meth:`sessions`.
+
+        Documented: service.md#station-sessions.
+        """
         return self.stream(SessionQuery.stations(serial_numbers, time_range, **options))
 
     def stream(self, query: SessionQuery) -> SessionStream:
@@ -174,13 +177,34 @@ class SmappeeClient:
         return (await self._opened().caller.call(request, responses.read_service_locations)).value
 
     async def service_location(self, service_location_id: int) -> ServiceLocationInfo:
-        """One service location's time zone, currency and more ("Get Servicelocation Info", page 526614552).
+        """One service location's time zone, currency and more (service.md#service-location-info).
 
         :raises SmappeeError: the call did not succeed.
         """
         number = requests.check_service_location_id(service_location_id)
         request = requests.service_location_info(self._base_url, number)
         return (await self._opened().caller.call(request, responses.read_service_location_info)).value
+
+    # --- for the other rooms of this package --------------------------------------------------------------------------
+
+    @property
+    def base_url(self) -> str:
+        """Where the service is."""
+        return self._base_url
+
+    async def call(self, request: requests.Request, read: ReadResponse[ResultT], cost: CallCost) -> CallResult[ResultT]:
+        """Make any call; for this package only.
+
+        :raises SmappeeError: the call did not succeed.
+        """
+        return await self._opened().caller.call(request, read, add_cost_to=cost)
+
+    async def renews_refresh_token(self) -> bool | None:
+        """Renew the token, and say whether the refresh token is another then; for this package only.
+
+        :return: ``None`` if the host owns the login, or there is no refresh token.
+        """
+        return await self._opened().renews_refresh_token()
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -207,9 +231,10 @@ class _Open:
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
         self._transport = HttpTransport(limits, http_session)
+        self._store: TokenStore | None = None
         self._tokens: TokenManager | ProvidedTokens
         if isinstance(credentials, Credentials):
-            store = token_store or MemoryTokenStore()
+            store = self._store = token_store or MemoryTokenStore()
             self._tokens = TokenManager(
                 credentials, store, base_url, self._transport.send, reporter=reporter, jitter=random.random()
             )
@@ -237,6 +262,15 @@ class _Open:
             return  # called outside of a loop, as when a stream is made in advance
         if loop is not self._loop:
             raise ClientClosed("the client was opened in another event loop")
+
+    async def renews_refresh_token(self) -> bool | None:
+        """See :meth:`SmappeeClient.renews_refresh_token`."""
+        before = None if self._store is None else await self._store.load()
+        if self._store is None or before is None or before.token is None or before.token.refresh_token is None:
+            return None
+        await self._tokens.access_token(before.token.access_token)
+        after = await self._store.load()
+        return after is not None and after.token is not None and after.token.refresh_token != before.token.refresh_token
 
     async def aclose(self) -> None:
         """Close streams, then tokens, then transport; a failure of one does not skip the others."""

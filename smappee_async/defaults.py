@@ -10,7 +10,7 @@ from typing import Final
 
 # --- the service -----------------------------------------------------------------------------------------------------
 
-#: Production host, documented in "Get token" (page 8552463). v3 is the only version with session calls.
+#: Production host, documented in "Get token" (service.md#get-token). v3 is the only version with session calls.
 BASE_URL: Final = "https://app1pub.smappee.net/dev/v3"
 
 #: A session's time outside the years 2000 to 2100 is wrong, for example because seconds were taken for milliseconds.
@@ -114,6 +114,11 @@ REDIS_TIMEOUT_S: Final = 5.0
 
 # --- planning --------------------------------------------------------------------------------------------------------
 
+#: A checkpoint of a time range that has not ended yet covers it up to the moment of asking, less this: a session may
+#: appear in the service a little after its start.
+CHECKPOINT_MARGIN: Final = timedelta(minutes=2)
+#: The same if the responses carry no date: the clock of this machine may be wrong.
+CHECKPOINT_MARGIN_WITHOUT_DATE: Final = timedelta(hours=2)
 #: No chunk is shorter: a minute whose response is too large will not fit when it is halved.
 SHORTEST_CHUNK: Final = timedelta(minutes=1)
 #: After so many splits because of time-outs, with nothing read in between, the length is not the cause.

@@ -41,7 +41,7 @@ NOTHING_EXTRA: Final[Mapping[str, JsonValue]] = FrozenDict()
 
 
 class SessionStatus(StrEnum):
-    """The status of a charging session (page 2803007489).
+    """The status of a charging session (service.md#park-sessions).
 
     A status that the documentation does not name keeps its text: ``SessionStatus("PARKED")`` is a value of its own that
     equals ``"PARKED"``, and its :attr:`is_known` is false. Statuses have no order: one may change back.
@@ -126,7 +126,7 @@ _ADDED: Final = {"wire": None}
 class ChargingSession:
     """One charging session, as the service reported it.
 
-    The fields have the names and the values of the service (page 2803007489, and what public clients have seen). The
+    The fields have the names and the values of the service (service.md#park-sessions). The
     properties are computed from them when they are read. The identity is :attr:`key`: park and id.
 
     A field is one line here: how it is read and written follows from its name and its type. Where the metadata says
@@ -240,7 +240,7 @@ class ServiceLocation:
 
 @attrs.frozen(weakref_slot=False)
 class ServiceLocationInfo:
-    """One service location in detail ("Get Servicelocation Info", page 526614552)."""
+    """One service location in detail ("Get Servicelocation Info", service.md#service-location-info)."""
 
     id: int = attrs.field(metadata={"wire": "serviceLocationId"})
     name: str | None = None

@@ -27,7 +27,8 @@ _CALENDAR: Final = re.compile(r"(?P<year>\d{4})(?:-(?P<month>\d{2})(?:-(?P<day>\
 class TimeRange:
     """The instants from ``start`` up to, and without, ``end``; without an ``end``, all from ``start`` on.
 
-    Smappee selects sessions by their start in just this way, in whole milliseconds since 1970 (page 2803007489). A
+    Smappee selects sessions by their start in the same way, in whole milliseconds since 1970
+    (service.md#park-sessions). A
     bound between two milliseconds is moved up to the next one, which changes no response: sessions start on whole ones.
 
     :param start: an aware datetime.

@@ -163,7 +163,7 @@ class Fetch:
         self._came: Counter[tuple[int, int]] = Counter()
         self._named_invalid: set[tuple[int, int]] = set()
         self._phantom = self._stale = self._altered = 0
-        self._attempts = self._left_out = self._conflicts = 0
+        self._attempts = self._left_out = self._conflicts = self._probes = 0
         self._attempts_by_chunk: Counter[ChunkKey] = Counter()
         self._failed = self._raised = self._unnamed = self._unbalanced = 0
         self._errors: Counter[str] = Counter()
@@ -171,7 +171,9 @@ class Fetch:
     def note(self, event: ClientEvent) -> None:
         """Count the attempts for each chunk, by the events of the client."""
         facts = event.facts
-        if is_attempt(event) and facts.time_range is not None:
+        if is_attempt(event) and facts.time_range is None and facts.method == "GET":
+            self._probes += 1  # the client counts it among its requests, but it asks for no sessions
+        elif is_attempt(event) and facts.time_range is not None:
             key = facts.service_location_id, facts.time_range.start_ms, facts.time_range.end_ms
             self._attempts_by_chunk[key] += 1
 
@@ -288,7 +290,7 @@ class Fetch:
             kinds=tuple(sorted(self._kinds)),
             sessions=self._came.total(),
             calls=len(self._attempts_by_chunk),
-            attempts=self._attempts,
+            attempts=self._attempts - self._probes,
             hits=requested.total(),
             struck=struck,
             failed=self._failed,
@@ -312,7 +314,9 @@ class Fetch:
         cancelled = self._raised * LIMITS.concurrency
         own = self._attempts_by_chunk
         difference = ((requested - own) + (own - requested)).total()
-        return max(0, difference - cancelled) + max(0, abs(self._attempts - requested.total()) - cancelled)
+        return max(0, difference - cancelled) + max(
+            0, abs(self._attempts - self._probes - requested.total()) - cancelled
+        )
 
     def _doubled(self) -> int:
         doubled = sum(times - 1 for times in self._came.values())

@@ -14,6 +14,7 @@ PICTURE: Final = Path(__file__).with_name("floors.svg")
 #: From the top to the bottom. The modules of one floor do not import each other, but for the packages' own insides.
 FLOORS: Final[tuple[tuple[tuple[str, str], ...], ...]] = (
     (("cli", "the command: a process with signals, files and exit codes"),),
+    (("doctor", "what is assumed of the service, checked"),),
     (("testing", "fixtures, and a loop without waiting"), ("telemetry", "spans and metrics from events")),
     (("client", "SmappeeClient: opens, closes, makes streams"),),
     (("query", "plans chunks, reads them, selects sessions, hands them over"),),

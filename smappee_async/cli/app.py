@@ -12,6 +12,7 @@ import typer
 from smappee_async import defaults
 from smappee_async._version import __version__
 from smappee_async.cli.demo.show import Demo, show_demo
+from smappee_async.cli.doctor import show_doctor
 from smappee_async.cli.ending import HELP, PROGRAM, ExitCode
 from smappee_async.cli.login import LoginOptions, log_in
 from smappee_async.cli.options import (
@@ -43,6 +44,7 @@ from smappee_async.cli.ranges import RangeText
 from smappee_async.cli.rows import Rfid
 from smappee_async.cli.sessions import Presentation, SessionsOptions, show_sessions
 from smappee_async.cli.simulate import simulate
+from smappee_async.cli.targets import read_ids
 from smappee_async.errors import ConfigurationError
 from smappee_async.limits import Limits
 from smappee_async.simulator.options import SimulateOptions
@@ -169,12 +171,13 @@ def sessions_(
       smappee-async sessions 12345 --month 2026-10 --tz Europe/Brussels
       smappee-async sessions 12345 67890 --range 7d --state all --order start
       smappee-async sessions 12345 --year 2026 --tz park --format csv --output 2026.csv
+      smappee-async sessions @parks.txt --range 7d
       smappee-async sessions 6100000001 --stations --day 2026-10-03 --format jsonl | jq .energy_kwh
     """
     if deadline is not None and not 0 < deadline < 1e9:
         raise typer.BadParameter("it must be a number of seconds above 0", param_hint="--deadline")
     options = SessionsOptions(
-        ids=tuple(parks),
+        ids=read_ids(parks, stations=stations),
         stations=stations,
         range_text=RangeText.of(range=range_, month=month, day=day, year=year),
         zone=tz,
@@ -229,6 +232,34 @@ def login(
     """
     login_options = LoginOptions.of(base_url=base_url, client_id=client_id, username=username, token_file=token_file)
     return partial(log_in, login_options)
+
+
+@app.command(epilog=f"{SECRETS}\n\n{HELP}")
+def doctor(
+    *,
+    parks: Annotated[
+        list[int] | None,
+        typer.Argument(
+            metavar="[PARK...]", min=1, help="Service location ids of charging parks; the account's by default."
+        ),
+    ] = None,
+    days: Annotated[float, typer.Option(min=0.1, max=4000, metavar="N", help="How far back sessions are read.")] = 30.0,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON, for an issue.")] = False,
+    base_url: BaseUrl = None,
+    client_id: ClientId = None,
+    username: Username = None,
+    token_file: TokenFile = None,
+) -> Work:
+    """Compare what is assumed about the service with what it does.
+
+    Sends about 25 requests. All of them only read; one renews the token. The report holds nothing personal.
+
+    Examples:
+      smappee-async doctor
+      smappee-async doctor 12345 --days 90 --json
+    """
+    login_options = LoginOptions.of(base_url=base_url, client_id=client_id, username=username, token_file=token_file)
+    return partial(show_doctor, login_options, parks or (), days, as_json=as_json)
 
 
 app.command(epilog=HELP)(simulate)

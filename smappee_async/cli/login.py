@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from getpass import getpass
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 import anyio
@@ -19,10 +20,13 @@ from smappee_async.auth.stores import TokenStore
 from smappee_async.auth.stores.memory import MemoryTokenStore
 from smappee_async.auth.tokens import StoredToken, Token
 from smappee_async.cli.ending import ExitCode, run_async
+from smappee_async.cli.places import with_home
 from smappee_async.client import SmappeeClient
 from smappee_async.errors import ConfigurationError, TokenStoreError
 from smappee_async.limits import Limits
 from smappee_async.secret import Secret
+
+_WITHOUT_HOME: Final = "Set HOME, or name a file with --token-file or SMAPPEE_TOKEN_FILE"
 
 
 @attrs.frozen(kw_only=True)
@@ -64,7 +68,7 @@ class LoginOptions:
             username=secret("SMAPPEE_USERNAME", username),
             password=secret("SMAPPEE_PASSWORD"),
             refresh_token=secret("SMAPPEE_REFRESH_TOKEN"),
-            token_file=Path(token_file).expanduser() if token_file else None,
+            token_file=with_home(token_file) if token_file else None,
         )
 
     @property
@@ -109,7 +113,10 @@ class LoginOptions:
 
 
 def default_token_file(base_url: str, environ: Mapping[str, str] | None = None) -> Path:
-    """The default token file (XDG Base Directory Specification); a simulator has another one than the service."""
+    """The default token file (XDG Base Directory Specification); a simulator has another one than the service.
+
+    :raises ConfigurationError: the home directory is needed for it, and is not known.
+    """
     environ = os.environ if environ is None else environ
     name = "token.json"
     if base_url.rstrip("/") != defaults.BASE_URL:
@@ -117,7 +124,7 @@ def default_token_file(base_url: str, environ: Mapping[str, str] | None = None) 
         name = f"token-{host}.json" if host else name
     configured = Path(environ.get("XDG_CONFIG_HOME", ""))
     # The specification says that relative paths are ignored.
-    directory = configured if configured.is_absolute() else Path("~/.config").expanduser()
+    directory = configured if configured.is_absolute() else with_home("~/.config", advice=_WITHOUT_HOME)
     return directory / "smappee-async" / name
 
 

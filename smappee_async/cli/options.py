@@ -73,7 +73,11 @@ FormatOption: TypeAlias = Annotated[
 # --- sessions ---
 
 Parks: TypeAlias = Annotated[
-    list[str], typer.Argument(metavar="PARK...", help="Service location ids; serial numbers with --stations.")
+    list[str],
+    typer.Argument(
+        metavar="PARK...",
+        help="Service location ids; serial numbers with --stations. @FILE: those in a file. -: those of stdin.",
+    ),
 ]
 Range: TypeAlias = Annotated[
     str | None,
@@ -125,7 +129,7 @@ Output: TypeAlias = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Write to a file, which appears only when it is complete.",
+        help="Write to a file, which appears only when it is complete; or to a pipe.",
         rich_help_panel=_OUTPUT,
     ),
 ]

@@ -36,7 +36,7 @@ _SESSIONS_PER_WRITE: Final = 500
 class SessionsOptions:
     """The query of the command.
 
-    :param ids: service location ids of charging parks; serial numbers if ``stations`` is true.
+    :param ids: service location ids of charging parks; serial numbers if ``stations`` is true. Each once.
     :param zone: an IANA name, or ``PARK_ZONE``.
     """
 
@@ -55,12 +55,6 @@ class SessionsOptions:
                 "--tz park needs charging parks, because a station does not tell its time zone",
                 advice="Give --tz a zone such as Europe/Brussels",
             )
-        for text in self.ids if not self.stations else ():
-            if not (text.isascii() and text.isdecimal()):
-                raise ConfigurationError(
-                    f"the id of a charging park is a whole number, its service location id, not {text!r}",
-                    advice="'smappee-async parks' lists the ids; serial numbers of stations need --stations",
-                )
         if self.zone != PARK_ZONE:
             self.range_text.in_zone(self.zone)  # refused before anything is sent
 
@@ -174,16 +168,14 @@ class _Fetching:
     async def _zones(self, client: SmappeeClient, ends_at: float | None) -> dict[str, str]:
         """The time zone of each target's range, by id."""
         options = self._options
-        # A park's id is written without leading zeros, as in its sessions.
-        ids = dict.fromkeys(options.ids if options.stations else (str(int(text)) for text in options.ids))
         if options.zone != PARK_ZONE:
-            return dict.fromkeys(ids, options.zone)
+            return dict.fromkeys(options.ids, options.zone)
         try:
             async with asyncio.timeout_at(ends_at):
-                found = await all_of(self._zone_of(client, name) for name in ids)
+                found = await all_of(self._zone_of(client, name) for name in options.ids)
         except TimeoutError:
             raise DeadlineExceeded("the deadline passed before the parks' time zones were known") from None
-        return {name: zone for name, zone in zip(ids, found, strict=True) if zone is not None}
+        return {name: zone for name, zone in zip(options.ids, found, strict=True) if zone is not None}
 
     async def _zone_of(self, client: SmappeeClient, name: str) -> str | None:
         try:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
 import anyio.to_thread
 
+from smappee_async.cli.ending import tell
+from smappee_async.cli.leftovers import remove_leftovers, temporary_file
 from smappee_async.errors import ConfigurationError
 
 
@@ -23,7 +26,7 @@ class Sink:
     :param path: its final path; ``None`` for stdout.
     """
 
-    def __init__(self, file: BinaryIO, path: Path | None = None) -> None:
+    def __init__(self, file: BinaryIO | FileIO, path: Path | None = None) -> None:
         self._file = file
         self.path = path
         self.is_complete = True
@@ -47,7 +50,10 @@ class Sink:
 
         :raises BrokenPipeError: the reader closed the pipe.
         """
-        self._file.write(text.encode("utf-8", "surrogatepass"))
+        left = memoryview(text.encode("utf-8", "surrogatepass"))
+        while left:
+            # A pipe or a device, which has no buffer, may take a part.
+            left = left[self._file.write(left) :]
         self._file.flush()
 
     async def write_soon(self, text: str) -> None:
@@ -62,7 +68,8 @@ def open_sink(output: str | None) -> Iterator[Sink]:
     """Open what ``--output`` names; stdout for ``None`` and ``-``.
 
     A regular file is written under a temporary name in the same directory. At the end it is renamed; on any error it is
-    removed. If data is missing it is named ``NAME.incomplete``, so that a file called ``NAME`` is always complete.
+    removed. What a killed run left there is removed by the next one. If data is missing it is named
+    ``NAME.incomplete``, so that a file called ``NAME`` is always complete.
 
     :raises ConfigurationError: it cannot be written there.
     """
@@ -76,25 +83,57 @@ def open_sink(output: str | None) -> Iterator[Sink]:
         raise ConfigurationError(f"--output {output!r} is a directory", advice="Give the name of a file")
     if path.exists() and not path.is_file():
         # A device or a pipe: it is opened, because renaming a file over it would destroy it.
-        with path.open("wb") as device:
+        with _open_device(path) as device:
             yield Sink(device)
         return
     # The target of a symbolic link is replaced, not the link.
     target = path.resolve()
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
-        file = temporary.open("xb")
-    except OSError as error:
-        raise ConfigurationError(f"--output {output!r} cannot be written: {error.strerror}") from None
-    try:
-        with file:
-            yield (sink := Sink(file, path))
-            file.flush()
-            os.fsync(file.fileno())
+    for name in remove_leftovers(target):
+        tell(f"removed {name}, which a run that was killed left behind")
+    with ExitStack() as stack:
+        try:
+            temporary, file = stack.enter_context(temporary_file(target))
+        except OSError as error:
+            raise _cannot_be_written(path, error) from None
+        yield (sink := Sink(file, path))
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
         if not sink.is_complete:
             sink.path = path.with_name(f"{path.name}.incomplete")
             target = target.with_name(f"{target.name}.incomplete")
         temporary.replace(target)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+
+
+def _open_device(path: Path) -> FileIO:
+    """A pipe or a device, without a buffer: to close a buffer waits for a write that hangs, as one to a full pipe does.
+
+    :raises ConfigurationError: it cannot be written.
+    """
+    try:
+        if stat.S_ISFIFO(path.stat().st_mode):
+            with suppress(BlockingIOError):
+                return _open_pipe_that_is_read(path)
+            tell(f"waiting for a program that reads {path}")
+        return FileIO(path, "w")
+    except OSError as error:
+        raise _cannot_be_written(path, error) from None
+
+
+def _open_pipe_that_is_read(path: Path) -> FileIO:
+    """A pipe that a program has open for reading.
+
+    :raises BlockingIOError: none has.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise BlockingIOError from None
+        raise
+    os.set_blocking(descriptor, True)
+    return FileIO(descriptor, "w")
+
+
+def _cannot_be_written(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"--output {str(path)!r} cannot be written: {error.strerror}")

@@ -1,6 +1,6 @@
 """The token calls: what is sent, and what a response of the token endpoint means.
 
-Get token, page 8552463; Refresh token, page 8552461; RFC 6749.
+Get token, service.md#get-token; Refresh token, service.md#refresh-token; RFC 6749.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def _shown(value: object) -> str:
     return "a number that large" if isinstance(value, int) and abs(value) > _LARGEST_ID else repr(value)
 
 
-# Get charging sessions at a charging park (page 2803007489) and at a charging station (page 2802286597), v3 only.
+# service.md#park-sessions and service.md#station-sessions: in version 3 only.
 def park_sessions(base_url: str, service_location_id: int, time_range: TimeRange, *, active: bool) -> Request:
     """Charging sessions of all stations of a charging park."""
     return Request(
@@ -138,7 +138,7 @@ def service_locations(base_url: str) -> Request:
     )
 
 
-# Get Servicelocation Info, page 526614552.
+# service.md#service-location-info
 def service_location_info(base_url: str, service_location_id: int) -> Request:
     """One service location in detail."""
     return Request(

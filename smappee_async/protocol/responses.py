@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Generator, Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final, TypeVar
 
@@ -21,6 +19,7 @@ from smappee_async.defaults import SPLIT_STEP_BYTES
 from smappee_async.errors import ApiError, CallFacts, ResponseDecodeError, ServerError, error_class, unwrap
 from smappee_async.models import ServiceLocation, ServiceLocationInfo
 from smappee_async.protocol.converter import SERVICE_LOCATION_INFO_READER, SERVICE_LOCATION_READER
+from smappee_async.protocol.dates import http_date_s
 from smappee_async.protocol.salvage import salvage
 from smappee_async.protocol.wire import UNREADABLE, text_of
 
@@ -248,17 +247,8 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     if _SECONDS.fullmatch(text):
         seconds = float(text)
     else:
-        until, sent = _http_date(text), _http_date(headers.get("date", ""))
+        until, sent = http_date_s(text), http_date_s(headers.get("date", ""))
         if until is None or sent is None:
             return None
         seconds = until - sent
     return seconds if math.isfinite(seconds) and seconds > 0 else None
-
-
-def _http_date(text: str) -> float | None:
-    try:
-        moment = parsedate_to_datetime(text)
-        # An HTTP date is in GMT, also where it does not say so (RFC 9110 section 5.6.7).
-        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, TypeError, OverflowError, IndexError, OSError):
-        return None

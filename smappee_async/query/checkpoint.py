@@ -24,11 +24,21 @@ class Progress:
     def __init__(self, state: SessionState, resume: Mapping[str, JsonValue] | None) -> None:
         self._state = state
         self._read: dict[Target, list[TimeRange]] = {} if resume is None else _restore(resume, state)
+        # Kept beside it, so that a checkpoint is a copy of one dictionary, however many targets there are.
+        self._json: dict[str, JsonValue] = {target.key: _to_json(ranges) for target, ranges in self._read.items()}
 
-    def add(self, target: Target, time_range: TimeRange) -> None:
-        """A chunk was handed over."""
+    def add(self, target: Target, time_range: TimeRange, asked_at_ms: int | None = None) -> None:
+        """A chunk was handed over.
+
+        :param asked_at_ms: when it was asked for, milliseconds since 1970; what begins later was not read. ``None`` for
+            a time range of which everything was read.
+        """
+        known = time_range if asked_at_ms is None else _until(time_range, asked_at_ms)
+        if known is None:
+            return
         before = self._read.get(target)
-        self._read[target] = [time_range] if before is None else merge([*before, time_range])
+        self._read[target] = ranges = [known] if before is None else merge([*before, known])
+        self._json[target.key] = _to_json(ranges)
 
     def remaining(self, ranges: Mapping[Target, TimeRange]) -> dict[Target, list[TimeRange]]:
         """What is still to be read of each target."""
@@ -39,10 +49,19 @@ class Progress:
         return {
             "version": _VERSION,
             "state": self._state,
-            "read": {
-                target.key: [[each.start_ms, each.end_ms] for each in ranges] for target, ranges in self._read.items()
-            },
+            "read": dict(self._json),
         }
+
+
+def _to_json(ranges: list[TimeRange]) -> list[JsonValue]:
+    return [[each.start_ms, each.end_ms] for each in ranges]
+
+
+def _until(time_range: TimeRange, instant_ms: int) -> TimeRange | None:
+    """A time range up to an instant; ``None`` if it begins later."""
+    if time_range.end_ms is not None and time_range.end_ms <= instant_ms:
+        return time_range
+    return TimeRange.from_ms(time_range.start_ms, instant_ms) if time_range.start_ms < instant_ms else None
 
 
 def _restore(resume: object, state: SessionState) -> dict[Target, list[TimeRange]]:

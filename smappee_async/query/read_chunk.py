@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
 import anyio
 import attrs
 import msgspec
 
+from smappee_async.defaults import CHECKPOINT_MARGIN, CHECKPOINT_MARGIN_WITHOUT_DATE, LATEST_MS
 from smappee_async.errors import ResponseDecodeError
 from smappee_async.events import EventReporter
 from smappee_async.models import SessionState
+from smappee_async.protocol.dates import ServerClock
 from smappee_async.protocol.responses import read_sessions_in_steps
 from smappee_async.query.plan import Chunk
 from smappee_async.query.truncation import TruncationCheck, cut_in_two, distinct
 from smappee_async.timerange import TimeRange
 from smappee_async.transport.call import CallCost, Caller, CallResult, within
+
+_MS: Final = timedelta(milliseconds=1)
+_MARGIN_MS: Final = CHECKPOINT_MARGIN // _MS
+_MARGIN_WITHOUT_DATE_MS: Final = CHECKPOINT_MARGIN_WITHOUT_DATE // _MS
 
 #: The values of ``active`` that a state needs. Active ones first: a session that ends between the two requests is then
 #: in the second response, and not in neither.
@@ -33,12 +41,15 @@ class FetchedChunk:
 
     :param responses: the records of each response, in the order of the requests.
     :param slowest_s: seconds that the slowest response took, without the waits before it.
+    :param asked_at_ms: when the chunk was asked for, by the clock of the service and less a margin, milliseconds since
+        1970: all sessions that began before are in the responses.
     :param has_more: whether more chunks of the target may come; known when the chunk is taken.
     """
 
     chunk: Chunk
     responses: list[list[msgspec.Raw]]
     slowest_s: float
+    asked_at_ms: int
     has_more: bool = False
 
 
@@ -74,19 +85,24 @@ class ChunkReader:
         self._cost = cost
         self._deadline_at = deadline_at
         self._stream_id = stream_id
+        self._server_clock = ServerClock()
 
     async def read(self, chunk: Chunk) -> FetchedChunk:
         """Read a chunk.
 
         :raises SmappeeError: one of the calls did not succeed.
         """
-        reporter = self._reporter
-        facts = chunk.target.facts(chunk.time_range) if reporter.is_listening else None
-        with reporter.operation("chunk", facts, parent_id=self._stream_id) as operation:
-            progress = _ChunkInProgress(chunk, operation.id)
-            responses = [await self._whole(progress, active=active) for active in self._active]
-            operation.note(sessions=sum(map(len, responses)))
-        return FetchedChunk(chunk, responses, progress.slowest_s)
+        if not self._reporter.is_listening:
+            return await self._read(_ChunkInProgress(chunk))
+        facts = chunk.target.facts(chunk.time_range)
+        with self._reporter.operation("chunk", facts, parent_id=self._stream_id) as operation:
+            fetched = await self._read(_ChunkInProgress(chunk, operation.id))
+            operation.note(sessions=sum(map(len, fetched.responses)))
+            return fetched
+
+    async def _read(self, progress: _ChunkInProgress) -> FetchedChunk:
+        responses = [await self._whole(progress, active=active) for active in self._active]
+        return FetchedChunk(progress.chunk, responses, progress.slowest_s, progress.asked_at_ms)
 
     async def _whole(self, progress: _ChunkInProgress, *, active: bool) -> list[msgspec.Raw]:
         """The records of the chunk, verified where its response may have been cut off."""
@@ -149,7 +165,16 @@ class ChunkReader:
             parent_id=progress.operation_id,
         )
         progress.slowest_s = max(progress.slowest_s, result.elapsed_s)
+        progress.asked_at_ms = min(progress.asked_at_ms, self._asked_at_ms(result))
         return result.value
+
+    def _asked_at_ms(self, result: CallResult[list[msgspec.Raw]]) -> int:
+        """When a call was asked, by the clock of the service, less a margin."""
+        date_ms = self._server_clock.read_ms(result.headers)
+        if date_ms is None:
+            return int(time.time() * 1000) - _MARGIN_WITHOUT_DATE_MS
+        # A response may carry the time of its end.
+        return date_ms - int(result.elapsed_s * 1000) - _MARGIN_MS
 
 
 @attrs.define
@@ -157,5 +182,6 @@ class _ChunkInProgress:
     """What is known while a chunk is read."""
 
     chunk: Chunk
-    operation_id: int | None
+    operation_id: int | None = None
     slowest_s: float = 0.0
+    asked_at_ms: int = LATEST_MS

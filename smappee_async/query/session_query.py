@@ -79,7 +79,7 @@ class SessionQuery:
         time_range: TimeRange | None = None,
         **options: Unpack[QueryOptions],
     ) -> Self:
-        """Sessions of charging parks ("Get charging sessions at a charging park", page 2803007489).
+        """Sessions of charging parks ("Get charging sessions at a charging park", service.md#park-sessions).
 
         :param parks: service location ids, or service locations; or a time range for each id.
         :param time_range: the time range of all parks; left out where each has its own.
@@ -93,7 +93,7 @@ class SessionQuery:
         time_range: TimeRange | None = None,
         **options: Unpack[QueryOptions],
     ) -> Self:
-        """Sessions of charging stations (page 2802286597), by serial number; otherwise like :meth:`parks`."""
+        """Sessions of charging stations, by serial number (service.md#station-sessions); else like :meth:`parks`."""
         return cls(ranges=_ranges(serial_numbers, time_range, str | int, _station, "charging station"), **options)
 
 

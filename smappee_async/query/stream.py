@@ -121,8 +121,12 @@ class SessionStream:
     def checkpoint(self) -> Checkpoint:
         """What was handed over so far, as plain JSON; pass it as ``resume`` to go on from there.
 
-        Read by batch, it includes the current batch: take it when the batch is saved. Read by session, it includes the
-        chunks before the current one, so that a resumed query may repeat sessions of that chunk and skips none.
+        Of a time range that has not ended, it covers only what had begun when it was asked for. A resumed query asks
+        for the rest, and for a few minutes before: sessions that began then come again.
+
+        It costs little, so take one as often as you like; do not change it. Read by batch, it includes the
+        current batch: take it when the batch is saved. Read by session, it includes the chunks before the current one,
+        so that a resumed query may repeat sessions of that chunk and skips none.
         """
         return self._reader.progress.to_json()
 
@@ -255,7 +259,7 @@ class _Reader:
         return sessions
 
     def _handed_over(self, fetched: FetchedChunk) -> None:
-        self.progress.add(fetched.chunk.target, fetched.chunk.time_range)
+        self.progress.add(fetched.chunk.target, fetched.chunk.time_range, fetched.asked_at_ms)
 
     def _tell_unknown_status(self, status: str) -> None:
         self._service.reporter.tell(ClientEvent(kind="unknown_status", detail=status))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final, Self
-
-import attrs
+from typing import Final, NamedTuple, Self
 
 from smappee_async.errors import CallFacts
 from smappee_async.protocol.requests import Request, park_sessions, station_sessions
@@ -14,9 +12,11 @@ from smappee_async.timerange import TimeRange
 _KEY: Final = re.compile(r"park:(?P<park>[0-9]{1,19})|station:(?P<station>[A-Za-z0-9_-]{1,64})", re.ASCII)
 
 
-@attrs.frozen(cache_hash=True)  # it is the key of whatever is kept for each target
-class Target:
-    """A charging park by its service location id, or a charging station by its serial number."""
+class Target(NamedTuple):
+    """A charging park by its service location id, or a charging station by its serial number.
+
+    A named tuple, because it is a key in many dictionaries, and the hash of a tuple costs least.
+    """
 
     service_location_id: int | None = None
     serial_number: str | None = None

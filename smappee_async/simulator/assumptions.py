@@ -98,6 +98,9 @@ class Assumptions:
     unknown_park_status: Literal[404, 403] = 404
     """Status for a park or station that the account cannot see: 404 [A] or 403 [A]."""
 
+    sends_date: bool = True
+    """Whether responses have a usable ``Date`` header, as most servers do (RFC 9110 section 6.6.1): ``True`` [A]."""
+
     @classmethod
     def documented(cls) -> Assumptions:
         """The service as it is documented."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import attrs
@@ -45,6 +45,16 @@ class _Refresh:
     used: bool = False
 
 
+@attrs.frozen
+class _Code:
+    redirect_uri: str
+    expires_at_s: float
+
+
+#: The longest that RFC 6749 section 4.1.2 recommends.
+_CODE_LIFE_S: Final = 600.0
+
+
 class TokenServer:
     """The tokens issued so far, and whether each is valid.
 
@@ -57,9 +67,12 @@ class TokenServer:
         self._random = random.Random(seed)
         self._access: dict[str, _Access] = {}
         self._refresh: dict[str, _Refresh] = {}
+        self._codes: dict[str, _Code] = {}
         self._families = 0
         self.password_grants = 0
-        """Successful logins."""
+        """Successful logins with user name and password."""
+        self.code_grants = 0
+        """Successful logins with a code of the login page."""
         self.refresh_grants = 0
         """Successful refreshes."""
         self.refusals = 0
@@ -69,10 +82,22 @@ class TokenServer:
         self.issued = 0
         """Access tokens issued."""
 
+    def authorize(self, query: Mapping[str, str], now_s: float) -> str | None:
+        """The code that the login page gives to a client, whose user agrees at once; ``None`` if it refuses.
+
+        The page is not documented; what is asked follows RFC 6749 section 4.1.1, as pysmappee and others send it [C].
+        """
+        if query.get("client_id") != self._account.client_id or query.get("response_type") != "code":
+            return None
+        self._codes = {code: held for code, held in self._codes.items() if now_s < held.expires_at_s}
+        code = self._new_token()
+        self._codes[code] = _Code(query.get("redirect_uri", ""), now_s + _CODE_LIFE_S)
+        return code
+
     def grant(self, form: Mapping[str, str], now_s: float) -> TokenResponse:
         """Respond to one request for a token.
 
-        Documented on the pages 8552463 *Get token* and 8552461 *Refresh token*. The bodies of refusals are not
+        Documented: service.md#get-token and service.md#refresh-token. The bodies of refusals are not
         documented; they follow what clients have logged and RFC 6749 section 5.2.
         """
         account = self._account
@@ -82,6 +107,14 @@ class TokenServer:
             case "password":
                 if form.get("username") != account.username or form.get("password") != account.password:
                     return self._refuse(400, "invalid_grant", "Invalid username or password")
+                self.password_grants += 1
+                return self._login(now_s)
+            case "authorization_code":
+                code = self._codes.pop(form.get("code", ""), None)
+                # RFC 6749 section 4.1.3: the address must be named again, and be the same. pysmappee names it.
+                if code is None or now_s >= code.expires_at_s or form.get("redirect_uri") != code.redirect_uri:
+                    return self._refuse(400, "invalid_grant", "Invalid authorization code")
+                self.code_grants += 1
                 return self._login(now_s)
             case "refresh_token":
                 return self._rotate(form.get("refresh_token", ""), now_s)
@@ -112,7 +145,6 @@ class TokenServer:
     def _login(self, now_s: float) -> TokenResponse:
         if self._assumptions.login_revokes_previous:
             self.revoke_everything()
-        self.password_grants += 1
         self._families += 1
         return self._issue(self._families, self._new_refresh_token(self._families), now_s)
 

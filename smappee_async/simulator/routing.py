@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import attrs
 
@@ -10,10 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RouteName: TypeAlias = Literal[
-    "token", "servicelocations", "info", "park_sessions", "station_sessions", "unsupported", "other"
+    "token", "authorize", "servicelocations", "info", "park_sessions", "station_sessions", "unsupported", "other"
 ]
 ROUTE_NAMES: Final[tuple[RouteName, ...]] = (
     "token",
+    "authorize",
     "servicelocations",
     "info",
     "park_sessions",
@@ -27,6 +29,9 @@ DATA_ROUTES: Final[frozenset[RouteName]] = frozenset({"park_sessions", "station_
 _LONGEST_NUMBER: Final = 17
 """The most digits of a number in a request: enough for any timestamp, and few enough to parse at once."""
 
+_SAFE: Final = "/?:@!$&'()*+,;=~-._%"
+"""What stands in a path or a query as it is."""
+
 
 @attrs.frozen
 class Route:
@@ -35,6 +40,7 @@ class Route:
     name: RouteName
     service_location_id: int | None = None
     serial_number: int | None = None
+    version: int = 3
 
 
 @attrs.frozen
@@ -63,15 +69,17 @@ _UNSUPPORTED: Final = Route("unsupported")
 def find_route(path: str) -> Route:
     """The route of a path.
 
-    The token URL is documented with v1 in the prose and v3 in its example, and both work. The calls for sessions
-    exist in v3 only [D: page 2803007489].
+    The token URL is documented with v1 in the prose and v3 in its example, and both work; pysmappee, smappy and others
+    use v1 to v3 for logins and locations [C]. The calls for sessions exist in v3 only [D: service.md#park-sessions].
     """
     match path.split("/"):
-        case ["", "dev", "v1" | "v3", "oauth2", "token"]:
+        case ["", "dev", "v1" | "v2" | "v3", "oauth2", "token"]:
             return Route("token")
-        case ["", "dev", "v3", "servicelocation"]:
-            return Route("servicelocations")
-        case ["", "dev", "v3", "servicelocation", number, "info"]:
+        case ["", "dev", "v1" | "v3", "oauth2", "authorize"]:
+            return Route("authorize")
+        case ["", "dev", "v1" | "v2" | "v3" as version, "servicelocation"]:
+            return Route("servicelocations", version=int(version[1:]))
+        case ["", "dev", "v1" | "v2" | "v3", "servicelocation", number, "info"]:
             return _OTHER if (value := _number(number)) is None else Route("info", value)
         case ["", "dev", "v3", "chargingparks", number, "sessions"]:
             return _OTHER if (value := _number(number)) is None else Route("park_sessions", value)
@@ -82,6 +90,19 @@ def find_route(path: str) -> Route:
             return _UNSUPPORTED
         case _:
             return _OTHER
+
+
+def with_code(redirect_uri: str, code: str, state: str | None) -> str | None:
+    """Where the login page sends the browser back to; ``None`` if that is no address of the web."""
+    try:
+        address = urlsplit(redirect_uri)
+    except ValueError:
+        return None
+    if address.scheme not in {"http", "https"} or not address.hostname or not redirect_uri.isascii():
+        return None
+    given = {"code": code} if state is None else {"code": code, "state": state}
+    query = "&".join(part for part in (address.query, urlencode(given)) if part)
+    return urlunsplit(address._replace(query=quote(query, safe=_SAFE), path=quote(address.path, safe=_SAFE)))
 
 
 def parse_range(query: Mapping[str, str]) -> tuple[int, int | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final, Self
 
 import attrs
@@ -29,6 +30,7 @@ from .routing import (
     find_route,
     parse_active,
     parse_range,
+    with_code,
 )
 
 if TYPE_CHECKING:
@@ -243,10 +245,19 @@ class Simulator:
     async def _respond(
         self, request: web.BaseRequest, log: RequestLog, refusal: BadQueryError | None, content: Sequence[Fault]
     ) -> Response:
-        """The right response, apart from faults in its content."""
+        """The right response, apart from faults in its content, with the date of the simulated clock."""
+        response = await self._undated(request, log, refusal, content)
+        date = format_datetime(self.clock.now, usegmt=True) if self.assumptions.sends_date else ""
+        return attrs.evolve(response, headers={"Date": date, **response.headers})
+
+    async def _undated(
+        self, request: web.BaseRequest, log: RequestLog, refusal: BadQueryError | None, content: Sequence[Fault]
+    ) -> Response:
         match log.route:
             case "token":
                 return await self._token(request)
+            case "authorize":
+                return self._authorize(request)
             case "unsupported":
                 return Response.message(404, "Charging sessions are not supported in this version of the API")
             case "other":
@@ -259,7 +270,7 @@ class Simulator:
         if scheme.lower() != "bearer" or not self.oauth.accepts(access_token, self._loop_time()):
             return Response.message(401, "Unauthorized")
         if log.route == "servicelocations":
-            return self._service_locations()
+            return self._service_locations(find_route(request.path).version)
         park = self.world.parks.get(-1 if log.service_location_id is None else log.service_location_id)
         if park is None:
             return Response.message(self.assumptions.unknown_park_status, "Service location not found or not yours")
@@ -280,8 +291,25 @@ class Simulator:
         granted = self.oauth.grant(form, self._loop_time())
         return Response.json(granted.status, granted.body, _TOKEN_HEADERS)
 
-    def _service_locations(self) -> Response:
-        """*Get Servicelocations*. Its page is not public; the form is what four public clients read [C]."""
+    def _authorize(self, request: web.BaseRequest) -> Response:
+        """The login page, whose user has agreed: it sends the browser back with a code."""
+        if request.method != "GET":
+            return Response.message(405, "Method not allowed")
+        query = request.query
+        code = self.oauth.authorize(query, self._loop_time())
+        back = None if code is None else with_code(query.get("redirect_uri", ""), code, query.get("state"))
+        if back is None:
+            return Response.message(400, "Invalid authorization request")
+        return Response(302, b"", {"Location": back})
+
+    def _service_locations(self, version: int) -> Response:
+        """*Get Servicelocations*. Its page is not public; the form is what four public clients read [C].
+
+        Version 1 has fewer keys, as the tests of an early client show [C]. What version 2 has is not known.
+        """
+        if version == 1:
+            named = [{"serviceLocationId": number, "name": park.name} for number, park in self.world.parks.items()]
+            return Response.json(200, {"appName": self.account.client_id, "serviceLocations": named})
         locations = [
             {
                 "serviceLocationId": park.service_location_id,

@@ -106,7 +106,7 @@ class SimulatedSession:
         return state == "all" or self.open_at(at_ms) == (state == "active")
 
     def status_at(self, at_ms: int) -> str:
-        """The status that the service gives a session at a moment [D: page 2803007489]."""
+        """The status that the service gives a session at a moment [D: service.md#park-sessions]."""
         if not self.open_at(at_ms):
             return "STOPPED"
         age_ms = at_ms - self.start_ms

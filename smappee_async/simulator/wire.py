@@ -25,7 +25,7 @@ encode: Final[Callable[[object], bytes]] = _encoder.encode
 def record(session: SimulatedSession, at_ms: int, assumptions: Assumptions) -> Record:
     """The record that the service sends for a session at a moment.
 
-    Some keys are documented on page 2803007489, *Get charging sessions at a charging park*; the others were seen in
+    Some keys are documented (service.md#park-sessions); the others were seen in
     public clients. While a session is open, ``to`` and ``stopReading`` are absent and ``energy`` is the energy so far.
     """
     is_open = session.open_at(at_ms)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import types
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from http import HTTPStatus
 from typing import Generic, NamedTuple, Protocol, TypeVar, cast
 
@@ -70,10 +70,14 @@ class CallResult(NamedTuple, Generic[ResultT]):
 
     :param value: what was read from the response.
     :param elapsed_s: seconds that the successful attempt took, without the waits before it.
+    :param status: the HTTP status.
+    :param headers: the headers of the response, found by names in lower case.
     """
 
     value: ResultT
     elapsed_s: float
+    status: int
+    headers: Mapping[str, str]
 
 
 class Caller:
@@ -156,7 +160,9 @@ class Caller:
                 # Before the permit, so that no permit is held during a renewal. Again after a wait, because the token
                 # may have expired meanwhile.
                 token = await self._tokens.access_token(rejected)
-                permit = await self._permit(request, parent_id)
+                permit = await (
+                    self._wait_for_permit(request, parent_id) if self._gate.is_paused else self._gate.enter()
+                )
                 try:
                     if permit.had_to_wait:
                         token = await self._tokens.access_token(rejected)
@@ -165,15 +171,21 @@ class Caller:
                     self._gate.leave(permit)
             except RequestError as error:  # the token call failed
                 token, outcome = None, without_frames(error)
+                if is_transient(error):
+                    self._gate.failed()
             if not isinstance(outcome, RequestError):
                 self._budget.give(last_cost or 1)
-                self._refusals.accepted = token
                 return outcome
             if token is not None and outcome.facts.status == HTTPStatus.UNAUTHORIZED:
-                if self._refusals.holds(request, token):
+                # A fresh token, or a park that was refused before: is it about the token, or about the park?
+                is_known = self._refusals.holds(request)
+                if (rejected is not None or is_known) and await self._accepts(token, request, cost, parent_id):
+                    self._refusals.add(request)
                     raise refused_although_accepted()
                 if rejected is not None:
-                    raise await self._refused_twice(request, token, cost, parent_id)
+                    raise AuthenticationError(
+                        "Smappee refused a fresh access token", facts=CallFacts(status=outcome.facts.status)
+                    )
                 rejected = token
                 attempts -= 1  # an expired token is no failure: the call keeps all its attempts
                 continue
@@ -190,56 +202,63 @@ class Caller:
             last_cost = decision.cost
             await self._wait(decision, outcome, request, parent_id)
 
-    async def _refused_twice(
-        self, request: Request, token: Secret, cost: CallCost, parent_id: int | None
-    ) -> SmappeeError:
-        """The error for a call that was refused with a fresh token: one other call shows whether all are refused."""
-        if request.facts.route != self._probe.facts.route:
-            permit = await self._permit(self._probe, parent_id)
-            try:
-                probed = await self._attempt(self._probe, token, raise_for_status, cost, parent_id)
-            finally:
-                self._gate.leave(permit)
-            if not isinstance(probed, RequestError):
-                self._refusals.accepted = token
-                self._refusals.add(request)
-                return refused_although_accepted()
-        return AuthenticationError("Smappee refused a fresh access token", facts=CallFacts(status=401))
+    async def _accepts(self, token: Secret, refused: Request, cost: CallCost, parent_id: int | None) -> bool:
+        """Whether the service accepts a token for another call than the refused one."""
+        if refused.facts.route == self._probe.facts.route:
+            return False
+        permit = await self._gate.enter()
+        try:
+            outcome = await self._attempt(self._probe, token, raise_for_status, cost, parent_id)
+        finally:
+            self._gate.leave(permit)
+        return not isinstance(outcome, RequestError)
 
-    async def _permit(self, request: Request, parent_id: int | None) -> Permit:
-        pause_s = self._gate.pause_s
-        if pause_s is None:
-            return await self._gate.enter()
+    async def _wait_for_permit(self, request: Request, parent_id: int | None) -> Permit:
+        """Wait for the end of a pause, and tell the host so."""
         with self._reporter.operation(
-            "wait", request.facts, parent_id=parent_id, detail=self._gate.pause_reason, wait_s=pause_s
+            "wait", request.facts, parent_id=parent_id, detail=self._gate.pause_reason, wait_s=self._gate.pause_s
         ):
             return await self._gate.enter()
 
     async def _attempt(
         self, request: Request, token: Secret, read: ReadResponse[ResultT], cost: CallCost, parent_id: int | None
     ) -> CallResult[ResultT] | RequestError:
-        """Send once. An error is returned, see :func:`smappee_async.errors.unwrap`: the frames here hold the body."""
         cost.requests += 1
-        started_at = self._clock()
+        if not self._reporter.is_listening:
+            return await self._send(request, token, read, cost)
         with self._reporter.operation("attempt", request.facts, parent_id=parent_id) as attempt:
-            try:
-                response = await self._transport.send(request, token)
-                cost.bytes += len(response.body)
-                if len(response.body) <= SMALL_BODY_BYTES:
-                    value = await _read(read, response)
-                else:
-                    # Responses come in bursts. To read several large ones in one turn would hold the event loop long.
-                    async with self._large_body:
-                        value = await _read(read, response)
-            except RequestError as error:
-                # Any definite response, a 404 too, shows that the service is up.
-                self._gate.failed() if is_transient(error) else self._gate.succeeded()
-                attempt.note(status=error.facts.status, attempts=cost.requests)
-                attempt.fail(error)
-                return without_frames(error)
-            self._gate.succeeded()
-            attempt.note(status=response.status, attempts=cost.requests)
-            return CallResult(value, self._clock() - started_at)
+            outcome = await self._send(request, token, read, cost)
+            if isinstance(outcome, RequestError):
+                attempt.note(status=outcome.facts.status, attempts=cost.requests)
+                attempt.fail(outcome)
+            else:
+                attempt.note(status=outcome.status, attempts=cost.requests)
+            return outcome
+
+    async def _send(
+        self, request: Request, token: Secret, read: ReadResponse[ResultT], cost: CallCost
+    ) -> CallResult[ResultT] | RequestError:
+        """Send once. An error is returned, see :func:`smappee_async.errors.unwrap`: the frames here hold the body."""
+        started_at = self._clock()
+        try:
+            response = await self._transport.send(request, token)
+            cost.bytes += len(response.body)
+            if len(response.body) <= SMALL_BODY_BYTES:
+                value = read(response)
+                if isinstance(value, types.GeneratorType):
+                    value = await _in_turns(value)
+            else:
+                # Responses come in bursts. To read several large ones in one turn would hold the event loop long.
+                async with self._large_body:
+                    value = read(response)
+                    if isinstance(value, types.GeneratorType):
+                        value = await _in_turns(value)
+        except RequestError as error:
+            # Any definite response, a 404 too, shows that the service is up.
+            self._gate.failed() if is_transient(error) else self._gate.succeeded()
+            return without_frames(error)
+        self._gate.succeeded()
+        return CallResult(cast(ResultT, value), self._clock() - started_at, response.status, response.headers)
 
     def _with_patience(self, error: RequestError, failing_since: float) -> RetryDecision | None:
         """Wait for the end of an outage: all calls pause, and one probe is sent at times.
@@ -286,13 +305,6 @@ async def within(deadline_at: float, step: Callable[[], Awaitable[ResultT]], wha
                 raise
     # Raised out here, because the frames of the time-out may hold secrets.
     raise DeadlineExceeded(f"the deadline passed before {what}")
-
-
-async def _read(read: ReadResponse[ResultT], response: Response) -> ResultT:
-    result = read(response)
-    if isinstance(result, types.GeneratorType):
-        return cast(ResultT, await _in_turns(result))
-    return cast(ResultT, result)
 
 
 @types.coroutine

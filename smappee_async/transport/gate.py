@@ -36,7 +36,8 @@ class Gate:
         self._rate = rate
         self._clock = asyncio.get_running_loop().time
         self._opens_at = 0.0
-        self._paused = False
+        self.is_paused = False
+        """Whether calls are held."""
         self._probe_is_out = False
         self._changed = asyncio.Event()
         self.pause_reason = ""
@@ -47,11 +48,11 @@ class Gate:
     @property
     def pause_s(self) -> float | None:
         """How many seconds the pause still lasts, 0 while its probe is awaited; ``None`` without a pause."""
-        return max(0.0, self._opens_at - self._clock()) if self._paused else None
+        return max(0.0, self._opens_at - self._clock()) if self.is_paused else None
 
     async def enter(self) -> Permit:
         """Wait for a permit, for the end of a pause and for the rate. The permit is held until :meth:`leave`."""
-        had_to_wait = self._paused or self._rate is not None or self._permits.locked()
+        had_to_wait = self.is_paused or self._rate is not None or self._permits.locked()
         await self._permits.acquire()
         is_probe = False
         try:
@@ -72,7 +73,7 @@ class Gate:
 
     async def _wait_until_open(self) -> bool:
         """Wait for the end of the pause; true for the one caller that becomes its probe."""
-        while self._paused:
+        while self.is_paused:
             wait_s = self._opens_at - self._clock()
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
@@ -85,15 +86,15 @@ class Gate:
 
     def pause(self, seconds: float, reason: str) -> None:
         """Hold all calls for this long. A longer pause that has begun already stays."""
-        self._paused = True
+        self.is_paused = True
         self.pause_reason = reason
         self._opens_at = max(self._opens_at, self._clock() + seconds)
 
     def succeeded(self) -> None:
         """The service gave a definite response, so it is up; a pause whose time has passed ends."""
         self.down_since = None
-        if self._paused and self._clock() >= self._opens_at:
-            self._paused = False
+        if self.is_paused and self._clock() >= self._opens_at:
+            self.is_paused = False
             self._notify()
 
     def failed(self) -> None:

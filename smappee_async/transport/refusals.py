@@ -9,7 +9,6 @@ from typing import Final
 from smappee_async.defaults import REFUSED_TARGET_S
 from smappee_async.errors import CallFacts, PermissionDenied
 from smappee_async.protocol.requests import Request
-from smappee_async.secret import Secret
 
 _Target = tuple[int | None, str | None]
 _MOST_TARGETS: Final = 1_000
@@ -22,15 +21,11 @@ class Refusals:
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.accepted: Secret | None = None
-        """The token of the latest call that succeeded."""
         self._clock = clock
         self._until: dict[_Target, float] = {}
 
-    def holds(self, request: Request, token: Secret) -> bool:
-        """Whether a 401 is about the park or station, and not about the token."""
-        if not self._until or token != self.accepted:
-            return False
+    def holds(self, request: Request) -> bool:
+        """Whether the park or station of a request was refused lately."""
         return self._until.get(_target(request), 0.0) > self._clock()
 
     def add(self, request: Request) -> None:

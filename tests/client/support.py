@@ -29,11 +29,18 @@ class Cloud:
 
     def truth(self, parks: Iterable[int], time_range: TimeRange, state: Any = "completed") -> list[tuple[int, str]]:
         """The sessions of the ledger, in a form that can be compared."""
-        return sorted(
-            (park, _text(self.sim.ledger.wire(each) | {"serialNumber": str(each.serial_number)}))
-            for park in parks
-            for each in self.sim.ledger.sessions(park, time_range.start_ms, time_range.end_ms, state)
-        )
+        return truth_of(self.sim, parks, time_range, state)
+
+
+def truth_of(
+    sim: Simulator, parks: Iterable[int], time_range: TimeRange, state: Any = "completed"
+) -> list[tuple[int, str]]:
+    """The sessions of a simulator's ledger, in a form that can be compared."""
+    return sorted(
+        (park, _text(sim.ledger.wire(each) | {"serialNumber": str(each.serial_number)}))
+        for park in parks
+        for each in sim.ledger.sessions(park, time_range.start_ms, time_range.end_ms, state)
+    )
 
 
 def told(sessions: Iterable[ChargingSession]) -> list[tuple[int, str]]:

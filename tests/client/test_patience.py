@@ -221,6 +221,15 @@ async def test_an_outage_of_a_second_does_not_end_a_default_stream(
     assert stream.stats.requests > concurrency
 
 
+async def test_an_outage_of_a_second_does_not_end_a_stream_that_must_log_in_first(cloud: Cloud) -> None:
+    """R46."""
+    client = await cloud.connect(retry=RetryPolicy())
+    cloud.sim.add_fault(Fault("status", status=502))
+    asyncio.get_running_loop().call_later(1, cloud.sim.clear_faults)
+
+    assert told(await client.sessions(1001, QUARTER).collect()) == cloud.truth([1001], QUARTER)
+
+
 async def test_in_a_long_outage_a_default_client_sends_little_more_than_once_a_call(cloud: Cloud) -> None:
     """R46, R22."""
     client = await logged_in(cloud, retry=RetryPolicy(), limits=Limits(concurrency=16))
@@ -312,7 +321,7 @@ async def test_waiting_for_a_free_place_does_not_count_as_an_attempts_time(cloud
     assert now() - began >= 600
 
 
-async def test_a_park_that_never_responses_in_time_is_not_cut_without_end(cloud: Cloud) -> None:
+async def test_a_park_that_never_answers_in_time_is_not_split_without_end(cloud: Cloud) -> None:
     client = await logged_in(cloud, retry=RetryPolicy.none(), limits=Limits(concurrency=1))
     cloud.sim.add_fault(Fault("stall_before_headers", service_location_id=1001))
 

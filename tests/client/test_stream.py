@@ -178,7 +178,7 @@ async def test_a_response_that_is_too_large_is_cut_into_shorter_ranges(cloud: Cl
     assert max(each.body_bytes for each in cloud.sim.requests if each.fault is None) > 100_000
 
 
-async def test_a_park_that_does_not_response_in_time_is_asked_for_shorter_ranges(cloud: Cloud) -> None:
+async def test_a_park_that_does_not_answer_in_time_is_asked_for_shorter_ranges(cloud: Cloud) -> None:
     cloud.sim.add_fault(Fault("stall_before_headers", route="park_sessions", wider_than_s=20 * 86400))
     client = await cloud.connect(limits=Limits(attempt_timeout_s=0.1), retry=RetryPolicy.none())
 
@@ -219,7 +219,7 @@ async def test_order_by_start_holds_one_response_of_each_park_in_hand_and_one_ah
         assert stream.stats.chunks <= 3 * len(PARKS)  # a first look without sessions is passed over
 
 
-async def test_batches_by_start_come_by_the_start_of_their_stretch(cloud: Cloud) -> None:
+async def test_batches_by_start_come_by_the_start_of_their_chunk(cloud: Cloud) -> None:
     client = await cloud.connect()
 
     batches = [batch async for batch in client.sessions(PARKS, YEAR, order="start").batches()]
@@ -231,7 +231,7 @@ async def test_batches_by_start_come_by_the_start_of_their_stretch(cloud: Cloud)
 # --- batches and checkpoints ----------------------------------------------------------------------------------------------
 
 
-async def test_each_batch_is_of_one_park_and_one_stretch_of_time(cloud: Cloud) -> None:
+async def test_each_batch_is_of_one_park_and_one_time_range(cloud: Cloud) -> None:
     client = await cloud.connect()
 
     batches = [batch async for batch in client.sessions(PARKS, YEAR).batches()]
@@ -244,7 +244,7 @@ async def test_each_batch_is_of_one_park_and_one_stretch_of_time(cloud: Cloud) -
     assert told(each for batch in batches for each in batch.sessions) == cloud.truth(PARKS, YEAR)
 
 
-async def test_the_last_batches_of_all_stretches_tile_the_range_of_each_park(cloud: Cloud) -> None:
+async def test_the_last_batches_of_all_chunks_tile_the_range_of_each_park(cloud: Cloud) -> None:
     client = await cloud.connect()
 
     batches = [batch async for batch in client.sessions([1001, 1003], YEAR).batches() if batch.is_last]
@@ -255,7 +255,7 @@ async def test_the_last_batches_of_all_stretches_tile_the_range_of_each_park(clo
         assert [each.end_ms for each in chunks] == [each.start_ms for each in chunks[1:]] + [YEAR.end_ms]
 
 
-async def test_a_stretch_without_sessions_comes_as_an_empty_batch(cloud_of: StartCloud) -> None:
+async def test_a_chunk_without_sessions_comes_as_an_empty_batch(cloud_of: StartCloud) -> None:
     cloud = await cloud_of(Park.fixed(1004, []))
     client = await cloud.connect()
 
@@ -265,9 +265,7 @@ async def test_a_stretch_without_sessions_comes_as_an_empty_batch(cloud_of: Star
 
 
 @pytest.mark.parametrize("order", ["arrival", "start"])
-async def test_going_on_from_a_checkpoint_after_each_stretch_repeats_and_skips_nothing(
-    cloud: Cloud, order: Any
-) -> None:
+async def test_going_on_from_a_checkpoint_after_each_chunk_repeats_and_skips_nothing(cloud: Cloud, order: Any) -> None:
     client = await cloud.connect(limits=Limits(concurrency=2))
     saved: list[ChargingSession] = []
     checkpoint = None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import subprocess
@@ -69,3 +70,12 @@ def reader(simulator: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, tmp_pa
     place.mkdir()
     monkeypatch.chdir(place)
     return place
+
+
+@pytest.fixture(autouse=True)
+def _log_level_comes_back() -> Iterator[None]:
+    """A program may set the level of the package's logger, which would last for other tests."""
+    logger = logging.getLogger("smappee_async")
+    before = logger.level
+    yield
+    logger.setLevel(before)

@@ -26,16 +26,15 @@ def test_the_page_names_every_kind_of_fault_and_no_other() -> None:
     assert named == FAULT_KINDS
 
 
-def test_each_page_that_the_code_names_by_number_is_listed() -> None:
-    named = {
-        number
+def test_each_anchor_that_the_code_cites_exists() -> None:
+    cited = {
+        anchor
         for source in (ROOT / "smappee_async").rglob("*.py")
-        for match in re.findall(r"\bpages? ([0-9]{7,10})(?: and ([0-9]{7,10}))?", source.read_text(encoding="utf-8"))
-        for number in match
-        if number
+        for anchor in re.findall(r"service\.md#([a-z-]+)", source.read_text(encoding="utf-8"))
     }
 
-    assert {number for number in named if f"/pages/{number})" not in PAGE} == set()
+    assert {"park-sessions", "get-token"} <= cited
+    assert {anchor for anchor in cited if f"\n({anchor})=\n" not in PAGE} == set()
 
 
 def test_each_anchor_of_the_list_of_pages_exists() -> None:

@@ -13,6 +13,7 @@ import attrs
 import pytest
 
 import smappee_async
+import smappee_async.errors
 import smappee_async.simulator
 import smappee_async.testing
 from smappee_async import ChargingSession, Limits, RetryPolicy, SmappeeClient, SmappeeError, defaults

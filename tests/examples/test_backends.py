@@ -160,7 +160,7 @@ async def test_a_park_that_cannot_be_read_is_listed_and_the_others_are_told(sim:
     assert list(reply.json["failures"]) == ["999"]
 
 
-async def test_a_park_that_does_not_response_before_the_deadline_is_listed(sim: Simulator, backend: Backend) -> None:
+async def test_a_park_that_does_not_answer_before_the_deadline_is_listed(sim: Simulator, backend: Backend) -> None:
     sim.add_fault(stalled(service_location_id=OFFICE))
 
     reply = await get(f"{backend.url}/energy?month=2026-03&park={HOME}&park={OFFICE}&within_s=0.5")

@@ -1,37 +1,33 @@
-"""The Home Assistant sketch: who owns the session and the tokens, and how each failure of an update is told."""
+"""The parts of the Home Assistant integration that need no Home Assistant: logging in, keeping tokens, and its files.
+
+The integration as a whole is tested in ``tests/home_assistant``, on request.
+"""
 
 from __future__ import annotations
 
-import os
+import json
 import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
-from decimal import Decimal
-from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import aiohttp
 import pytest
 
 import smappee_async
-from smappee_async import AuthenticationError, SmappeeClient, TimeRange
-from smappee_async.simulator import Fault, Park, Simulator, World
-from smappee_async.testing.thread import in_thread
+from smappee_async import AuthenticationError
+from smappee_async.simulator import Simulator
 
-from .serving import EXAMPLES, HOME, HUB, load_example
+from .serving import EXAMPLES, load_example
 
-NOW = datetime(2026, 10, 31, 17, tzinfo=UTC)
-TODAY = TimeRange.day(2026, 10, 31, tz="Europe/Brussels")
+INTEGRATION = EXAMPLES / "home_assistant" / "custom_components" / "smappee_sessions"
 
 
 @pytest.fixture
-def example(sim: Simulator) -> Any:
-    """The module, which reads the address of the service from the environment."""
-    sim.clock.move_to(NOW)
-    return load_example("home_assistant")
+def integration(sim: Simulator) -> Any:
+    """The module that makes clients, of the simulator."""
+    module = load_example(str((INTEGRATION / "client").relative_to(EXAMPLES)))
+    module.__dict__["BASE_URL"] = sim.base_url
+    return module
 
 
 @pytest.fixture
@@ -46,113 +42,60 @@ async def http(anyio_backend: object) -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-@pytest.fixture
-async def entry(example: Any, http: aiohttp.ClientSession, answers: dict[str, str]) -> dict[str, Any]:
-    made: dict[str, Any] = await example.log_in(http, answers)
-    return made
-
-
-@pytest.fixture
-async def smappee(example: Any, http: aiohttp.ClientSession, entry: dict[str, Any]) -> AsyncIterator[SmappeeClient]:
-    async with example.make_client(http, entry, entry.update) as opened:
-        yield opened
-
-
-@pytest.fixture
-def coordinator(example: Any, smappee: SmappeeClient) -> Any:
-    return example.ParkCoordinator(smappee, HUB, ZoneInfo("Europe/Brussels"), lambda: NOW)
-
-
 @pytest.mark.anyio
-async def test_the_entry_holds_the_tokens_and_no_password(entry: dict[str, Any], answers: dict[str, str]) -> None:
-    assert set(entry) == {"client_id", "client_secret", "token"}
-    assert answers["password"] not in repr(entry)
+async def test_the_entry_holds_the_tokens_and_no_password(
+    integration: Any, http: aiohttp.ClientSession, answers: dict[str, str]
+) -> None:
+    kept = await integration.log_in(http, answers)
+
+    assert set(kept) == {"client_id", "client_secret", "token"}
+    assert answers["password"] not in json.dumps(kept)
 
 
 @pytest.mark.anyio
 async def test_a_wrong_password_is_an_authentication_error(
-    example: Any, http: aiohttp.ClientSession, answers: dict[str, str]
+    integration: Any, http: aiohttp.ClientSession, answers: dict[str, str]
 ) -> None:
     with pytest.raises(AuthenticationError):
-        await example.log_in(http, answers | {"password": "not-the-password"})
+        await integration.log_in(http, answers | {"password": "not-the-password"})
 
 
 @pytest.mark.anyio
-async def test_an_update_tells_what_is_active_and_what_ended_today(sim: Simulator, coordinator: Any) -> None:
-    state = await coordinator._async_update_data()
-
-    active = sim.ledger.sessions(HUB, sim.clock.now_ms - 14 * 86_400_000, None, "active")
-    ended = [sim.ledger.wire(each) for each in sim.ledger.sessions(HUB, TODAY.start_ms, TODAY.end_ms)]
-    assert [session.id for session in state.active] == [session.id for session in active]
-    assert state.today_kwh == sum((Decimal(repr(record["energy"])) for record in ended), Decimal(0)) > 0
-
-
-@pytest.mark.anyio
-async def test_two_updates_without_a_change_are_equal(coordinator: Any) -> None:
-    assert await coordinator._async_update_data() == await coordinator._async_update_data()
-
-
-@pytest.mark.anyio
-async def test_renewed_tokens_are_saved_in_the_entry(
-    sim: Simulator, example: Any, http: aiohttp.ClientSession, entry: dict[str, Any]
+async def test_a_client_goes_on_with_the_tokens_that_were_kept_and_saves_new_ones(
+    sim: Simulator, integration: Any, http: aiohttp.ClientSession, answers: dict[str, str]
 ) -> None:
-    first = entry["token"]
+    kept = await integration.log_in(http, answers)
+    saved: list[dict[str, Any]] = []
     sim.oauth.revoke_access_tokens()
 
-    async with example.make_client(http, entry, entry.update) as smappee:
+    async with integration.make_client(http, kept, saved.append) as smappee:
         await smappee.service_locations()
 
-    assert entry["token"]["refresh_token"] != first["refresh_token"]
-
-
-@pytest.mark.anyio
-async def test_a_lost_login_asks_for_a_new_one(sim: Simulator, example: Any, coordinator: Any) -> None:
-    sim.add_fault(Fault("status", route="token", status=401))
-    sim.oauth.revoke_access_tokens()
-
-    with pytest.raises(example.ConfigEntryAuthFailed):
-        await coordinator._async_update_data()
-
-
-@pytest.mark.anyio
-async def test_a_rate_limit_says_when_to_come_back(sim: Simulator, example: Any, coordinator: Any) -> None:
-    sim.add_fault(Fault("status", route="park_sessions", status=429, retry_after="300"))
-
-    with pytest.raises(example.UpdateFailed) as raised:
-        await coordinator._async_update_data()
-
-    assert raised.value.retry_after == 300
-
-
-@pytest.mark.anyio
-async def test_any_other_failure_is_a_failed_update(sim: Simulator, example: Any, coordinator: Any) -> None:
-    sim.add_fault(Fault("status", route="park_sessions", status=500))
-
-    with pytest.raises(example.UpdateFailed):
-        await coordinator._async_update_data()
-
-
-@pytest.mark.anyio
-async def test_unloading_leaves_the_session_of_home_assistant_open(
-    http: aiohttp.ClientSession, smappee: SmappeeClient
-) -> None:
-    await smappee.aclose()
-
+    assert [token["refresh_token"] != kept["token"]["refresh_token"] for token in saved] == [True]
+    assert (sim.oauth.password_grants, sim.oauth.refresh_grants) == (1, 1)
     assert not http.closed
 
 
-def test_it_runs_without_home_assistant() -> None:
-    with in_thread(lambda: Simulator(World.of([Park.home(HOME)], seed=5))) as sim:
-        environment = os.environ | {
-            "PYTHONPATH": str(Path(smappee_async.__file__).parents[1]),
-            "SMAPPEE_BASE_URL": sim.base_url,
-            "SMAPPEE_CLIENT_ID": sim.account.client_id,
-            "SMAPPEE_CLIENT_SECRET": sim.account.client_secret,
-            "SMAPPEE_USERNAME": sim.account.username,
-            "SMAPPEE_PASSWORD": sim.account.password,
-        }
-        command = [sys.executable, "-X", "dev", str(EXAMPLES / "home_assistant.py"), str(HOME)]
-        ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+def test_an_account_has_an_id_that_tells_nothing_of_it(integration: Any, answers: dict[str, str]) -> None:
+    account = integration.account_of(answers)
 
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert re.fullmatch(r"\d+ active, [\d.]+ kWh of sessions that started today and have ended\n", ended.stdout)
+    assert account == integration.account_of(answers | {"password": "changed"})
+    assert account != integration.account_of(answers | {"username": "another"})
+    assert not any(value in account for value in answers.values())
+
+
+def test_the_manifest_asks_for_this_version() -> None:
+    manifest = json.loads((INTEGRATION / "manifest.json").read_text())
+
+    (required,) = manifest["requirements"]
+    assert manifest["domain"] == INTEGRATION.name
+    assert required == f"smappee-async=={smappee_async.__version__}"
+
+
+def test_every_text_that_the_form_and_the_sensors_name_is_translated() -> None:
+    texts = json.loads((INTEGRATION / "translations" / "en.json").read_text())
+    code = "".join(path.read_text() for path in INTEGRATION.glob("*.py"))
+
+    assert set(re.findall(r'errors\["base"\] = "(\w+)"', code)) == set(texts["config"]["error"])
+    assert set(re.findall(r'step_id="(\w+)"', code)) == set(texts["config"]["step"])
+    assert set(re.findall(r'_attr_translation_key = "(\w+)"', code)) == set(texts["entity"]["sensor"])

@@ -93,6 +93,27 @@ def test_a_checkpoint_does_not_change_when_more_is_read() -> None:
     assert checkpoint == {"version": 2, "state": "completed", "read": {"park:12345": [[0, 10]]}}
 
 
+@given(small_ranges, st.integers(0, FAR))
+def test_a_chunk_counts_only_up_to_the_moment_of_asking(time_range: TimeRange, asked_at_ms: int) -> None:
+    """R41."""
+    progress = Progress("completed", None)
+    progress.add(PARK, time_range, asked_at_ms)
+    whole = TimeRange.from_ms(0)
+    left = progress.remaining({PARK: whole})[PARK]
+    read = {instant for instant in instants([time_range]) if instant < asked_at_ms}
+    assert instants(left) == instants([whole]) - read
+
+
+def test_two_checkpoints_share_what_did_not_change_between_them() -> None:
+    progress = Progress("completed", None)
+    progress.add(PARK, TimeRange.from_ms(0, 10))
+    first: Any = progress.to_json()["read"]
+    progress.add(OTHER, TimeRange.from_ms(0, 10))
+    second: Any = progress.to_json()["read"]
+    assert second["park:12345"] is first["park:12345"]
+    assert list(first) == ["park:12345"]
+
+
 @pytest.mark.parametrize("state", ["active", "all"])
 def test_a_checkpoint_of_other_sessions_is_refused(state: SessionState) -> None:
     with pytest.raises(ConfigurationError, match="of a query for 'completed' sessions") as caught:

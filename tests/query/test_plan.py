@@ -123,7 +123,7 @@ def assert_tiles(chunks: list[TimeRange], whole: list[TimeRange]) -> None:
 
 
 @given(queries, sizes, st.none() | st.integers(1, 3), orders)
-def test_in_whatever_order_it_is_worked_off_every_stretch_is_read_exactly_once(
+def test_in_whatever_order_it_is_worked_off_every_chunk_is_read_exactly_once(
     query: dict[Target, list[TimeRange]], size: int | None, per_target: int | None, chance: random.Random
 ) -> None:
     run = Run(Plan(query, target_sessions=size, now_ms=NOW, per_target=per_target), chance)
@@ -166,7 +166,7 @@ def test_the_earliest_unread_instant_is_where_the_read_chunks_leave_off(
         assert run.plan.earliest_unread_ms(target) == min((rest.start_ms for rest in unread), default=None)
 
 
-def test_a_plan_without_stretches_is_done_at_once() -> None:
+def test_a_plan_without_chunks_is_done_at_once() -> None:
     plan = Plan({PARKS[0]: []}, target_sessions=50, now_ms=NOW)
     assert plan.is_done
     assert plan.next() is None
@@ -247,7 +247,7 @@ def only_chunk(each: TimeRange, now_ms: int = NOW) -> tuple[Plan, Chunk]:
 
 
 @pytest.mark.parametrize("end_ms", [NOW, None])
-def test_without_a_size_to_aim_at_a_stretch_is_asked_as_it_is(end_ms: int | None) -> None:
+def test_without_a_size_to_aim_at_a_chunk_is_asked_as_it_is(end_ms: int | None) -> None:
     _, chunk = only_chunk(TimeRange.from_ms(START, end_ms))
     assert chunk == Chunk(PARKS[0], TimeRange.from_ms(START, end_ms))
 

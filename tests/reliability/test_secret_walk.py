@@ -276,7 +276,7 @@ async def test_a_record_that_cannot_be_read_does_not_show_whose_it_is(witness: W
         witness.errors += [each.error for each in stream.invalid]
 
 
-async def test_a_stretch_that_failed_is_listed_without_a_secret(witness: Witness) -> None:
+async def test_a_chunk_that_failed_is_listed_without_a_secret(witness: Witness) -> None:
     """R34."""
     witness.sim.add_fault(Fault("raw", route="park_sessions", body=CUT_OFF))
     async with witness.client() as client:

@@ -22,13 +22,16 @@ from smappee_async import (
     ServiceLocation,
     ServiceLocationInfo,
     SessionBatch,
+    SessionQuery,
     SessionStatus,
     SessionStream,
     SmappeeClient,
     SmappeeError,
     StreamStats,
+    Target,
     TimeRange,
     TransportError,
+    converter,
 )
 
 OCTOBER = TimeRange.month(2026, 10, tz="Europe/Brussels")
@@ -160,3 +163,20 @@ async def errors(smappee: SmappeeClient) -> str:
     except SmappeeError as error:
         return f"{error.reason} {error.advice}"
     return ""
+
+
+async def a_time_range_for_each_park(smappee: SmappeeClient) -> SessionStream:
+    """One query, one stream: a month in the time zone of each park."""
+    query = SessionQuery.parks({1001: OCTOBER, 1002: TimeRange.month(2026, 10, tz="Europe/London")}, order="start")
+    assert_type(query, SessionQuery)
+    assert_type([target.key for target in query.ranges], list[str])
+    assert_type(next(iter(query.ranges)), Target)
+    return smappee.stream(query)
+
+
+def records_from_json_and_back(text: bytes) -> list[ChargingSession]:
+    """The converter reads JSON text, and writes what a program keeps."""
+    sessions = converter.structure(text, list[ChargingSession])
+    assert_type(sessions, list[ChargingSession])
+    assert_type(converter.from_plain(converter.to_plain(sessions[0]), ChargingSession), ChargingSession)
+    return sessions

@@ -27,6 +27,7 @@ from smappee_async import (
     TokenProvider,
     TokenStore,
 )
+from smappee_async.telemetry import OpenTelemetryHook
 
 LOG = logging.getLogger(__name__)
 
@@ -54,6 +55,11 @@ def credentials() -> list[Credentials]:
 
 
 # --- telemetry
+
+
+def traced(credentials: Credentials) -> SmappeeClient:
+    """A hook of the package in place of one's own."""
+    return SmappeeClient(credentials, on_event=OpenTelemetryHook())
 
 
 def log_event(event: ClientEvent) -> None:
