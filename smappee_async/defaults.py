@@ -45,6 +45,12 @@ SMALL_BODY_BYTES: Final = 64 * 1024
 #: on a connection that the server closes at the same moment fails.
 KEEPALIVE_S: Final = 15.0
 
+#: A stream remembers so many sessions, about 150 bytes each, to recognise one whose start is corrected while it reads.
+KEPT_SESSIONS: Final = 100_000
+#: Where that is not enough, it remembers those that started within an hour of an edge of their chunk: a clock that is
+#: set right, or a start that is known late, moves a session by minutes.
+MOVED_WITHIN_MS: Final = 3_600_000
+
 # --- trying again ----------------------------------------------------------------------------------------------------
 
 #: One attempt and three more. Google's SRE book advises three attempts; the fourth outlasts a restarting load balancer.

@@ -31,6 +31,7 @@ EventKind = Literal[
     "token_renewal_started",
     "token_renewal_ended",
     "chunk_split",
+    "id_conflict",
     "token_adopted",
     "token_not_saved",
     "unknown_status",

@@ -129,7 +129,8 @@ class ChargingSession:
     The fields have the names and the values of the service (service.md#park-sessions). The
     properties are computed from them when they are read. The identity is :attr:`key`: park and id.
 
-    A field is one line here: how it is read and written follows from its name and its type.
+    A field is one line here: how it is read and written follows from its name and its type. Where the metadata says
+    ``none``, this number on the wire means that there is no value.
     """
 
     id: int
@@ -140,8 +141,8 @@ class ChargingSession:
     """Start of the session, milliseconds since 1970. See :attr:`started_at`."""
     status: SessionStatus
     """The status; an unknown one keeps its text."""
-    to_ms: EpochMs | None = attrs.field(default=None, metadata={"wire": "to"})
-    """End of the session, milliseconds since 1970; absent while it runs. See :attr:`ended_at`."""
+    to_ms: EpochMs | None = attrs.field(default=None, metadata={"wire": "to", "none": 0})
+    """End of the session, milliseconds since 1970; absent, or 0, while it runs. See :attr:`ended_at`."""
     connector: int | None = None
     """Position of the connector on the station: 1 is right, 2 is left."""
     authentication_type: str | None = None
@@ -301,7 +302,14 @@ class StreamStats:
     filtered: int = 0
     """Records left out because they are certainly of the other state, or started outside the range of their chunk."""
     duplicates: int = 0
-    """Records left out because the same session came more than once."""
+    """Records left out because the same session came more than once: with the same id, station and start."""
+    moved: int = 0
+    """Those of the duplicates that had another start, because it was corrected while the stream was read."""
+    conflicts: int = 0
+    """Sessions handed over although another one has the same park and id: they differ in station or start."""
+    forgotten: int = 0
+    """Sessions that are no longer remembered, because a stream remembers 100,000. If the start of such a session is
+    corrected while the stream is read, and moves by more than an hour, it may come twice."""
     invalid: int = 0
     """Records left out because they cannot be read; ``SessionStream.invalid`` lists them."""
     unknown_statuses: int = 0

@@ -49,7 +49,6 @@ PASSING: Final[Mapping[str, Recipe]] = {
     "close_before_headers": {"kind": "close_before_headers"},
     "set_cookie": {"kind": "set_cookie"},
     "huge_headers": {"kind": "huge_headers"},
-    "nan": {"kind": "nan"},
     "duplicate_records": {"kind": "duplicate_records"},
     "token_odd": {"kind": "token_odd", "body": '{"access_token": "", "expires_in": NaN}'},
     "token_lost": {"kind": "token_lost"},
@@ -67,6 +66,11 @@ SETTLING_S: Final = 5 * 86_400.0
 #: Faults that change the records themselves; :mod:`.fetch` says what is expected of each.
 UNTRUE: Final[Mapping[str, Recipe]] = {
     "bad_json_record": {"kind": "bad_json_record", "index": 3},
+    "odd_record": {"kind": "odd_record", "index": 2},
+    "nan": {"kind": "nan"},
+    "zero_end": {"kind": "zero_end"},
+    "same_id": {"kind": "same_id"},
+    "moved_start": {"kind": "moved_start", "delay_s": 3600.0},
     "late_finalisation": {"kind": "late_finalisation", "delay_s": SETTLING_S},
     "status_backwards": {"kind": "status_backwards"},
     "unknown_status": {"kind": "unknown_status"},

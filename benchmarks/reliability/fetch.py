@@ -4,11 +4,18 @@ What is expected under every fault: each session comes exactly once, with the pa
 it raises an error that names park and range, or lists the chunks that failed. A fetch that resumes from the checkpoint
 brings the rest, and nothing twice. Some faults change the records themselves, and this is expected to show:
 
-``bad_json_record``
+``bad_json_record``, ``odd_record``, ``nan``
     The record comes in ``stream.invalid`` and not in the stream, with its raw bytes.
 ``late_finalisation``
     A session that ended within the settling time may be missing, because the service says that it still runs, or may
     come without its final readings.
+``same_id``
+    The sessions of the other station come as well, and are counted in ``stats.conflicts``.
+``moved_start``
+    A session that moved into the next chunk comes once, with one start or the other. Where a response was asked for in
+    two parts it may come twice, and is counted in ``stats.conflicts``; a stream that was resumed remembers nothing.
+``zero_end``
+    An end of 0 is no end.
 ``status_backwards``, ``unknown_status``
     The status is what the service said; everything else is as it happened.
 ``unknown_fields``
@@ -19,13 +26,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
-import msgspec
 
 from benchmarks.reliability.comparison import Payload, Truth, payload, truth_about
 from benchmarks.reliability.counting import is_attempt
@@ -35,9 +42,11 @@ from smappee_async import ChargingSession, SmappeeClient, SmappeeError, TimeRang
 from smappee_async.events import ClientEvent
 from smappee_async.models import JsonValue
 from smappee_async.query.stream import SessionStream
-from smappee_async.simulator.alterations import UNKNOWN_FIELDS
+from smappee_async.simulator.alterations import OTHER_STATION, UNKNOWN_FIELDS
 from smappee_async.simulator.wire_fields import wire_record
 
+_ID: Final = re.compile(rb'"id":([0-9]+)')
+_ODD: Final = frozenset({"bad_json_record", "odd_record", "nan"})
 _YEAR_MS: Final = 366 * 86_400_000
 #: How often a fetch is resumed under the faults, before it is resumed once more without faults.
 _RESUMED: Final = 20
@@ -57,12 +66,14 @@ _RARER: Final[Mapping[str, float]] = {
 class Scene:
     """What is fetched, and the truth about it.
 
+    :ivar starts: when each session of the truth started, milliseconds since 1970.
     :ivar unsettled: sessions that ended so recently that the service may not know their end yet.
     """
 
     parks: tuple[int, ...]
     time_range: TimeRange
     truth: Truth
+    starts: Mapping[tuple[int, int], int]
     unsettled: frozenset[tuple[int, int]]
 
     @classmethod
@@ -80,7 +91,8 @@ class Scene:
             for session in ledger.sessions(park, max(start_ms, recent_ms - 7 * 86_400_000))
             if session.end_ms is not None and session.end_ms > recent_ms
         )
-        return cls(parks, TimeRange.from_ms(start_ms), truth, unsettled)
+        starts = {(park, each.id): each.start_ms for park in parks for each in ledger.sessions(park, start_ms, None)}
+        return cls(parks, TimeRange.from_ms(start_ms), truth, starts, unsettled)
 
 
 @attrs.frozen(kw_only=True)
@@ -151,7 +163,7 @@ class Fetch:
         self._came: Counter[tuple[int, int]] = Counter()
         self._named_invalid: set[tuple[int, int]] = set()
         self._phantom = self._stale = self._altered = 0
-        self._attempts = self._left_out = self._probes = 0
+        self._attempts = self._left_out = self._conflicts = self._probes = 0
         self._attempts_by_chunk: Counter[ChunkKey] = Counter()
         self._failed = self._raised = self._unnamed = self._unbalanced = 0
         self._errors: Counter[str] = Counter()
@@ -217,10 +229,14 @@ class Fetch:
 
     def _take(self, session: ChargingSession) -> None:
         key = (session.service_location_id or 0, session.id)
+        if "same_id" in self._kinds and session.serial_number == str(OTHER_STATION):
+            self._altered += 1
+            return
         self._came[key] += 1
         expected = self._scene.truth.get(key)
         if expected is None:
-            self._phantom += key not in self._scene.unsettled
+            moved_in = "moved_start" in self._kinds and session.from_ms == self._scene.time_range.start_ms
+            self._phantom += key not in self._scene.unsettled and not moved_in
         elif payload(wire_record(session)) != expected:
             if self._is_expected(key, session, expected):
                 self._altered += 1
@@ -234,6 +250,8 @@ class Fetch:
         record = wire_record(session)
         if "unknown_fields" in self._kinds and record.keys() >= UNKNOWN_FIELDS.keys():
             record = {name: value for name, value in record.items() if name not in UNKNOWN_FIELDS}
+        if "moved_start" in self._kinds:
+            record["from"] = self._scene.starts[key]
         odd = {"status_backwards": "CHARGING", "unknown_status": "HIBERNATING"}
         if record["status"] in {status for kind, status in odd.items() if kind in self._kinds}:
             record["status"] = "STOPPED"
@@ -244,6 +262,7 @@ class Fetch:
         stats = stream.stats
         self._attempts += stats.requests
         self._left_out += stats.duplicates + stats.filtered
+        self._conflicts += stats.conflicts
         self._unbalanced += abs(stats.received - stats.sessions - stats.filtered - stats.duplicates - stats.invalid)
         self._failed += len(stream.failures)
         for failure in stream.failures:
@@ -251,7 +270,8 @@ class Fetch:
         for invalid in stream.invalid:
             park = invalid.error.facts.service_location_id
             self._name(invalid.error, park, invalid.error.facts.time_range)
-            self._named_invalid.add((park or 0, int(msgspec.json.decode(invalid.raw)["id"])))
+            found = _ID.search(invalid.raw)
+            self._named_invalid.add((park or 0, int(found[1]) if found else -1))
 
     def _name(self, error: SmappeeError, park: int | None, time_range: object) -> None:
         self._errors[type(error).__name__] += 1
@@ -283,7 +303,7 @@ class Fetch:
             uncounted=self._uncounted(requested) + self._unbalanced,
             lost=sum(1 for _ in self._missing()),
             # A record that was unreadable in one response and readable in another has come, and was also listed.
-            doubled=sum(times - 1 for times in self._came.values()),
+            doubled=self._doubled(),
             phantom=self._phantom + sum(1 for key in self._named_invalid if key not in self._scene.truth),
             stale=self._stale,
             errors=dict(self._errors),
@@ -298,9 +318,15 @@ class Fetch:
             0, abs(self._attempts - self._probes - requested.total()) - cancelled
         )
 
+    def _doubled(self) -> int:
+        doubled = sum(times - 1 for times in self._came.values())
+        if "moved_start" not in self._kinds:
+            return doubled
+        return 0 if self._raised or self._failed else max(0, doubled - self._conflicts)
+
     def _missing(self) -> Iterable[tuple[int, int]]:
         may_be_late = self._scene.unsettled if "late_finalisation" in self._kinds else frozenset()
-        may_be_bad = self._named_invalid if "bad_json_record" in self._kinds else frozenset()
+        may_be_bad = self._named_invalid if _ODD & self._kinds else frozenset()
         return (
             key
             for key in self._scene.truth

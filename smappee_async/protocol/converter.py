@@ -194,7 +194,7 @@ class _RecordHooks(Generic[RecordT]):
         self._type = reader.format.record_type
         self._keys = reader.format.keys
         on_wire: dict[str, Any] = {
-            field.name: override(rename=self._keys[field.name]) if field.name in self._keys else override(omit=True)
+            field.name: self._override(field, converter) if field.name in self._keys else override(omit=True)
             for field in attrs.fields(self._type)
         }
         self._by_key: Any = make_dict_structure_fn(self._type, converter, _cattrs_detailed_validation=True, **on_wire)
@@ -202,6 +202,13 @@ class _RecordHooks(Generic[RecordT]):
         self._by_name: Any = make_dict_structure_fn(
             self._type, converter, _cattrs_detailed_validation=True, _cattrs_forbid_extra_keys=True, **by_name
         )
+
+    def _override(self, field: attrs.Attribute[Any], converter: cattrs.Converter) -> Any:
+        key = self._keys[field.name]
+        if "none" not in field.metadata:
+            return override(rename=key)
+        hook = converter.get_structure_hook(field.type)
+        return override(rename=key, struct_hook=strict.none_for(field.metadata["none"], hook))
 
     def register(self, converter: cattrs.Converter) -> None:
         """Make them the hooks of a converter."""

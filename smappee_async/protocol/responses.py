@@ -20,6 +20,7 @@ from smappee_async.errors import ApiError, CallFacts, ResponseDecodeError, Serve
 from smappee_async.models import ServiceLocation, ServiceLocationInfo
 from smappee_async.protocol.converter import SERVICE_LOCATION_INFO_READER, SERVICE_LOCATION_READER
 from smappee_async.protocol.dates import http_date_s
+from smappee_async.protocol.salvage import salvage
 from smappee_async.protocol.wire import UNREADABLE, text_of
 
 DecodedT = TypeVar("DecodedT")
@@ -50,6 +51,8 @@ class Response:
 def read_sessions(response: Response) -> list[msgspec.Raw]:
     """The session records of a response, not decoded yet; an empty list only if the service sent one.
 
+    A record that is not valid JSON is one of them: it is found out when it is decoded, and does not hide the others.
+
     :raises ApiError: the status is not a success.
     :raises ResponseDecodeError: the body is not one whole JSON array.
     """
@@ -58,7 +61,9 @@ def read_sessions(response: Response) -> list[msgspec.Raw]:
     if response.status == _NO_CONTENT:
         return []
     records = _decode(response, _RAW_LIST)
-    return unwrap(records)
+    if not isinstance(records, ResponseDecodeError):
+        return records
+    return unwrap(_at_once(_with_odd_records(response.body, records)))
 
 
 def read_sessions_in_steps(response: Response) -> Generator[None, None, list[msgspec.Raw]]:
@@ -72,9 +77,14 @@ def read_sessions_in_steps(response: Response) -> Generator[None, None, list[msg
     if len(response.body) <= SPLIT_STEP_BYTES or response.status != HTTPStatus.OK:
         return read_sessions(response)
     yield
-    records = yield from _split(response.body)
-    # If that fails, in one step: it can be a valid array all the same, and otherwise the error says what is wrong.
-    return read_sessions(response) if records is None else records
+    if (split := (yield from _split(response.body))) is not None:
+        return split
+    # In one step: it can be a valid array all the same, and otherwise the error says what is wrong.
+    records = _decode(response, _RAW_LIST)
+    if isinstance(records, ResponseDecodeError):
+        yield
+        records = yield from _with_odd_records(response.body, records)
+    return unwrap(records)
 
 
 #: Where one record may end and the next begin. It may also match inside a text or a nested list. Then what ends there
@@ -106,6 +116,24 @@ def _split(body: bytes | bytearray) -> Generator[None, None, list[msgspec.Raw] |
     rest = _records(b"".join((opening, view[begin:])))
     yield
     return None if rest is None else records + rest
+
+
+def _with_odd_records(
+    body: bytes | bytearray, error: ResponseDecodeError
+) -> Generator[None, None, list[msgspec.Raw] | ResponseDecodeError]:
+    """The records of an array that was refused as a whole, step by step; the error if it is no whole array."""
+    records = yield from salvage(body, _records, SPLIT_STEP_BYTES, _BORDER)
+    return error if records is None else records
+
+
+def _at_once(steps: Generator[None, None, DecodedT]) -> DecodedT:
+    """The result of what is done in steps."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: DecodedT = end.value
+            return result
 
 
 def _records(text: bytes) -> list[msgspec.Raw] | None:

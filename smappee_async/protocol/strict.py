@@ -85,6 +85,12 @@ def _mismatches(error: BaseException, path: str, keys: Mapping[str, str]) -> Ite
         yield path, "it has the wrong shape"
 
 
+def none_for(number: int, hook: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The hook of a field in which a number means that there is no value."""
+    texts = (number, str(number))
+    return lambda value, annotation: None if type(value) in (int, str) and value in texts else hook(value, annotation)
+
+
 # --- single values ----------------------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,9 @@ class StreamAccount:
     :ivar sessions: sessions that were handed over.
     :ivar filtered: records of the other state, or outside the time range of their chunk.
     :ivar duplicates: records of sessions that had been kept already.
+    :ivar moved: duplicates with another start, because it was corrected while the stream was read.
+    :ivar conflicts: records that were kept although another with their id was; they differ in station or start.
+    :ivar forgotten: sessions that are remembered no longer, so that they come twice if their start is corrected.
     :ivar chunks: chunks that were read whole.
     :ivar invalid: records that cannot be read.
     :ivar failures: chunks that could not be read.
@@ -31,6 +34,9 @@ class StreamAccount:
     sessions: int = 0
     filtered: int = 0
     duplicates: int = 0
+    moved: int = 0
+    conflicts: int = 0
+    forgotten: int = 0
     chunks: int = 0
     invalid: list[InvalidRecord] = attrs.field(factory=list)
     failures: list[ChunkFailure] = attrs.field(factory=list)
@@ -45,6 +51,9 @@ class StreamAccount:
             sessions=self.sessions,
             filtered=self.filtered,
             duplicates=self.duplicates,
+            moved=self.moved,
+            conflicts=self.conflicts,
+            forgotten=self.forgotten,
             invalid=len(self.invalid),
             unknown_statuses=sum(self.unknown_statuses.values()),
             chunks=self.chunks,

@@ -113,7 +113,7 @@ class Fetcher:
 
     def _hand_over(self, fetched: FetchedChunk) -> FetchedChunk:
         self._held -= 1
-        self._plan.give_back(fetched.chunk)
+        fetched.has_more = self._plan.give_back(fetched.chunk)
         self._start_more()
         return fetched
 

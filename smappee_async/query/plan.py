@@ -137,11 +137,15 @@ class Plan:
         queue.held -= 1
         self._settled(queue, chunk)
 
-    def give_back(self, chunk: Chunk) -> None:
-        """A chunk that was read was handed over, and is no longer in memory."""
+    def give_back(self, chunk: Chunk) -> bool:
+        """A chunk that was read was handed over, and is no longer in memory.
+
+        :return: whether more of its target may come.
+        """
         queue = self._queues[chunk.target]
         queue.held -= 1
         self._enqueue(queue)
+        return queue.held > 0 or bool(queue.unasked)
 
     def split(self, chunk: Chunk) -> bool:
         """Ask for a chunk again in shorter chunks, because its response is too large or too slow.

@@ -35,7 +35,7 @@ _ACTIVE: Final[Mapping[SessionState, tuple[bool, ...]]] = {
 }
 
 
-@attrs.frozen
+@attrs.define
 class FetchedChunk:
     """A chunk that was read whole.
 
@@ -43,12 +43,14 @@ class FetchedChunk:
     :param slowest_s: seconds that the slowest response took, without the waits before it.
     :param asked_at_ms: when the chunk was asked for, by the clock of the service and less a margin, milliseconds since
         1970: all sessions that began before are in the responses.
+    :param has_more: whether more chunks of the target may come; known when the chunk is taken.
     """
 
     chunk: Chunk
     responses: list[list[msgspec.Raw]]
     slowest_s: float
     asked_at_ms: int
+    has_more: bool = False
 
 
 class ChunkReader:

@@ -1,7 +1,7 @@
 """Selects the sessions that belong to one chunk from its responses, and counts what is left out. Pure.
 
-The selection itself, :class:`Selection`, works on id, start, end and status only. So a record is built only if it is
-selected, and columns can be selected in the same way.
+The selection itself, :class:`Selection`, works on id, station, start, end and status only. So a record is built only if
+it is selected, and columns can be selected in the same way.
 """
 
 from __future__ import annotations
@@ -24,6 +24,20 @@ from smappee_async.models import (
 from smappee_async.protocol.converter import SESSION_READER
 from smappee_async.protocol.wire import WireRecords
 from smappee_async.query.account import StreamAccount
+from smappee_async.query.kept import (
+    Identifiable,
+    KeptSessions,
+    Key,
+    Packed,
+    alike,
+    free_key,
+    has_moved,
+    is_same,
+    keys_of,
+    pack,
+    pack_all,
+    started_in,
+)
 from smappee_async.query.plan import Chunk
 from smappee_async.query.session_query import OnInvalid
 
@@ -45,25 +59,35 @@ _OTHER_STATE: Final[Mapping[SessionState, tuple[frozenset[SessionStatus] | None,
 }
 
 
-class Selectable(Protocol):
+#: Of a larger chunk the records are packed as they come, so that they do not stay in memory as a whole.
+_PACK_FROM: Final = 4_000
+
+
+class Selectable(Identifiable, Protocol):
     """What the selection looks at: a wire record, a session, or one row of columns."""
 
-    id: int
-    from_ms: int
-    to_ms: int | None
     status: SessionStatus
 
 
 class Selection:
-    """Decides which sessions of one chunk are kept; it remembers their ids from slice to slice.
+    """Decides which sessions of one chunk are kept; it remembers them from slice to slice.
 
-    A session is left out if it started outside the range of the chunk, if its id was kept already, or if it is
-    certainly of the other state.
+    A session is left out if it started outside the range of the chunk, if it was kept already, or if it is certainly of
+    the other state. Two records with one id that differ in station or start are two sessions, unless the start was
+    corrected between two chunks.
+
+    :param on_conflict: called when the first two such records of the chunk are found.
+    :param earlier: the sessions of the target that are remembered of other chunks. Those of this chunk are put into it.
     """
 
     __slots__ = (
         "_account",
+        "_chunk",
+        "_earlier",
         "_end_ms",
+        "_has_conflict",
+        "_keys",
+        "_on_conflict",
         "_on_unknown_status",
         "_other_with_end",
         "_other_without_end",
@@ -72,18 +96,30 @@ class Selection:
     )
 
     def __init__(
-        self, chunk: Chunk, state: SessionState, account: StreamAccount, on_unknown_status: Callable[[str], None]
+        self,
+        chunk: Chunk,
+        state: SessionState,
+        account: StreamAccount,
+        on_unknown_status: Callable[[str], None],
+        on_conflict: Callable[[Chunk], None] | None = None,
+        earlier: Packed | None = None,
     ) -> None:
+        self._chunk = chunk
         self._start_ms = chunk.time_range.start_ms
         self._end_ms = chunk.time_range.end_ms or LATEST_MS
         self._other_without_end, self._other_with_end = _OTHER_STATE[state]
         self._account = account
         self._on_unknown_status = on_unknown_status
-        self._seen: set[int] = set()
+        self._on_conflict = on_conflict
+        self._has_conflict = False
+        # Packing takes longer than all else here, so records are packed only if they are to be remembered.
+        self._seen: dict[Key, Selectable] = {}
+        self._earlier: Packed = {} if earlier is None else earlier
+        self._keys: list[Key] = []
 
     def left_out(self, records: Sequence[Selectable]) -> list[int]:
         """The positions of the records that are left out, in ascending order. Each record is counted in the account."""
-        account, seen = self._account, self._seen
+        account, seen, earlier = self._account, self._seen, self._earlier
         start_ms, end_ms = self._start_ms, self._end_ms
         without_end, with_end = self._other_without_end, self._other_with_end
         left_out: list[int] = []
@@ -91,18 +127,63 @@ class Selection:
             session_id, status = record.id, record.status
             if not start_ms <= record.from_ms < end_ms:
                 account.filtered += 1  # it belongs to another chunk, which has it
-            elif session_id in seen:
+            elif (session_id in seen or session_id in earlier) and self._is_repeated(record):
                 account.duplicates += 1
             elif (other := without_end if record.to_ms is None else with_end) is not None and status in other:
                 account.filtered += 1
             else:
-                seen.add(session_id)
+                seen[session_id] = record
                 if status is not _STOPPED and not status.is_known:
                     self._count_unknown(status)
                 continue
             left_out.append(position)
         account.kept += len(records) - len(left_out)
+        if len(seen) >= _PACK_FROM:
+            self._pack()
         return left_out
+
+    def kept(self) -> tuple[Packed, list[Key]]:
+        """The sessions that were kept, packed with those of earlier chunks; and the keys of those of this chunk."""
+        self._pack()
+        return self._earlier, self._keys
+
+    def _pack(self) -> None:
+        earlier, seen = self._earlier, self._seen
+        packed = dict(zip(seen, pack_all(seen.values()), strict=True))
+        again = {key: packed.pop(key) for key in earlier.keys() & packed.keys()}
+        earlier |= packed
+        self._keys += packed
+        for key, session in again.items():  # few: other sessions with the same id
+            if (free := free_key(earlier, seen[key].id)) is not None:
+                earlier[free] = session
+                self._keys.append(free)
+        seen.clear()
+
+    def _is_repeated(self, record: Selectable) -> bool:
+        """Whether a session with the same id that was kept is the same session."""
+        packed, account = pack(record), self._account
+        kept = alike(self._earlier, record.id)
+        kept += [pack(each) for key in keys_of(record.id) if (each := self._seen.get(key)) is not None]
+        if any(is_same(packed, each) for each in kept):
+            return True
+        # A start that differs within one response was not corrected in between.
+        if any(not started_in(each, self._chunk.time_range) and has_moved(packed, each) for each in kept):
+            account.moved += 1
+            return True
+        other = self._other_without_end if record.to_ms is None else self._other_with_end
+        if other is None or record.status not in other:
+            self._keep_both(record)
+        return False
+
+    def _keep_both(self, record: Selectable) -> None:
+        """Count two sessions with one id, and make room for the second."""
+        seen = self._seen
+        if record.id in seen and (key := free_key(seen, record.id)) is not None:
+            seen[key] = seen[record.id]
+        if not self._has_conflict and self._on_conflict is not None:
+            self._on_conflict(self._chunk)
+        self._has_conflict = True
+        self._account.conflicts += 1
 
     def _count_unknown(self, status: SessionStatus) -> None:
         counts = self._account.unknown_statuses
@@ -119,6 +200,9 @@ def select_sessions(
     *,
     on_invalid: OnInvalid,
     on_unknown_status: Callable[[str], None],
+    on_conflict: Callable[[Chunk], None] | None = None,
+    kept: KeptSessions | None = None,
+    has_more: bool = False,
 ) -> Iterator[tuple[list[ChargingSession], bool]]:
     """The sessions of a chunk, a slice at a time, so that the event loop can have its turn in between.
 
@@ -128,9 +212,12 @@ def select_sessions(
     last, so a session that ends in between comes out completed, and once.
 
     :param responses: in the order in which they were asked for.
+    :param kept: the sessions of other chunks; ``None`` if none are remembered, and those of this chunk need not be.
+    :param has_more: whether more chunks of this target may come; if not, its sessions are forgotten.
     :raises ResponseDecodeError: a record cannot be read, with ``on_invalid="raise"``.
     """
-    selection = Selection(chunk, state, account, on_unknown_status)
+    earlier = None if kept is None else kept.of(chunk.target)
+    selection = Selection(chunk, state, account, on_unknown_status, on_conflict, earlier)
     slices = [
         (response, first) for response in reversed(responses) for first in range(0, len(response), SLICE_SESSIONS)
     ]
@@ -142,9 +229,22 @@ def select_sessions(
         account.received += len(raws)
         if left_out := selection.left_out(records.wires):
             records.leave_out(left_out)
+        if kept is not None and number == len(slices):
+            _remember(chunk, selection, account, kept, has_more=has_more)
         yield records.build(chunk.target.service_location_id), number == len(slices)
     if not slices:
+        if kept is not None:
+            _remember(chunk, selection, account, kept, has_more=has_more)
         yield [], True
+
+
+def _remember(
+    chunk: Chunk, selection: Selection, account: StreamAccount, kept: KeptSessions, *, has_more: bool
+) -> None:
+    if has_more:
+        account.forgotten += kept.add(chunk.target, chunk.time_range, *selection.kept())
+    else:
+        kept.drop(chunk.target)
 
 
 def _decode_odd(

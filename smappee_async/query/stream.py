@@ -21,8 +21,9 @@ from smappee_async.models import ChargingSession, ChunkFailure, InvalidRecord, S
 from smappee_async.query.account import StreamAccount
 from smappee_async.query.checkpoint import Checkpoint, Progress
 from smappee_async.query.fetch import Fetcher
+from smappee_async.query.kept import KeptSessions
 from smappee_async.query.merge import Source, merge_by_start
-from smappee_async.query.plan import Plan
+from smappee_async.query.plan import Chunk, Plan
 from smappee_async.query.read_chunk import ChunkReader, FetchedChunk
 from smappee_async.query.select import select_sessions
 from smappee_async.query.session_query import SessionQuery
@@ -155,6 +156,7 @@ class _Reader:
         self._query = query
         self._service = service
         self._fetcher: Fetcher | None = None
+        self._kept = KeptSessions()
 
     async def by_arrival(self) -> AsyncGenerator[ChargingSession, None]:
         """Session by session, as they arrive."""
@@ -242,6 +244,9 @@ class _Reader:
             self.account,
             on_invalid=self._query.on_invalid,
             on_unknown_status=self._tell_unknown_status,
+            on_conflict=self._tell_conflict,
+            kept=self._kept if fetched.has_more or self._kept else None,
+            has_more=fetched.has_more,
         )
 
     async def _sorted(self, fetched: FetchedChunk) -> list[ChargingSession]:
@@ -258,6 +263,11 @@ class _Reader:
 
     def _tell_unknown_status(self, status: str) -> None:
         self._service.reporter.tell(ClientEvent(kind="unknown_status", detail=status))
+
+    def _tell_conflict(self, chunk: Chunk) -> None:
+        facts = chunk.target.facts(chunk.time_range)
+        detail = "two sessions have the same id, but not the same station and start; both are handed over"
+        self._service.reporter.tell(ClientEvent(kind="id_conflict", facts=facts, detail=detail))
 
     # --- start and end ------------------------------------------------------------------------------------------------
 

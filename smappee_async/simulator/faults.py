@@ -43,8 +43,12 @@ FaultKind: TypeAlias = Literal[
     "endless_body",
     # The right form with wrong content.
     "bad_json_record",
+    "odd_record",
     "nan",
+    "zero_end",
     "duplicate_records",
+    "same_id",
+    "moved_start",
     "late_finalisation",
     "status_backwards",
     "unknown_status",
@@ -55,8 +59,12 @@ FAULT_KINDS: Final[frozenset[str]] = frozenset(get_args(FaultKind))
 CONTENT_FAULTS: Final[frozenset[FaultKind]] = frozenset(
     {
         "bad_json_record",
+        "odd_record",
         "nan",
+        "zero_end",
         "duplicate_records",
+        "same_id",
+        "moved_start",
         "late_finalisation",
         "status_backwards",
         "unknown_status",
@@ -102,18 +110,20 @@ class Fault:
     location: str | None = attrs.field(default=None, kw_only=True)
     """Target of a redirect; by default the same path on a host that does not exist."""
     delay_s: float | None = attrs.field(default=None, kw_only=True)
-    """Duration of a stall, in seconds (``None``: without end); or, for ``late_finalisation``, how long after its end a
-    session settles (``None``: 5 minutes)."""
+    """Duration of a stall, in seconds (``None``: without end); for ``late_finalisation``, how long after its end a
+    session settles (``None``: 5 minutes); for ``moved_start``, how much later a corrected start may be (``None``: 10
+    minutes)."""
     bytes_per_s: float | None = attrs.field(default=None, kw_only=True)
     """Speed of a ``drip``; 1000 by default."""
     body: bytes | None = attrs.field(default=None, kw_only=True, repr=False)
-    """A body that is sent as it is."""
+    """A body that is sent as it is; or what an ``odd_record`` has as a value (by default half a surrogate pair)."""
     headers: Mapping[str, str] | None = attrs.field(default=None, kw_only=True)
     """Further headers of the response."""
     size_bytes: int | None = attrs.field(default=None, kw_only=True)
     """Size of a ``gzip_bomb`` when it is expanded (256 MiB by default), or of ``huge_headers`` (64 KiB)."""
     index: int = attrs.field(default=0, kw_only=True, validator=attrs.validators.ge(0))
-    """Which record ``bad_json_record`` makes invalid, counted from 0; the last one if there are fewer."""
+    """Which record ``bad_json_record`` or ``odd_record`` makes invalid, counted from 0; the last one if there are
+    fewer."""
 
     @property
     def alters_content(self) -> bool:

@@ -10,7 +10,7 @@ import attrs
 from aiohttp import web
 
 from .admin import AdminRoutes
-from .alterations import alter_records, encode_altered, settling_ms
+from .alterations import alter_records, encode_altered, move_starts, moved_ms, settling_ms
 from .assumptions import Assumptions
 from .clock import SimulatedClock
 from .delivery import Response, deliver, deliver_early, hang_up, is_early, replacement, respond
@@ -344,7 +344,9 @@ class Simulator:
         """Pages 2803007489 and 2802286597: charging sessions of a park, or of one station of it."""
         now_ms = self.clock.now_ms
         if content:
-            records = await self._responses.records(query, now_ms, settling_ms=settling_ms(content))
+            wider = attrs.evolve(query, start_ms=max(0, query.start_ms - moved_ms(content)))
+            records = await self._responses.records(wider, now_ms, settling_ms=settling_ms(content))
+            records = move_starts(records, query.start_ms)
             for fault in content:
                 records = alter_records(records, fault)
             body, count = encode_altered(records, content), len(records)

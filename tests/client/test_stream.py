@@ -329,7 +329,6 @@ async def test_what_a_checkpoint_covers_is_not_asked_again(cloud: Cloud) -> None
         "close_before_headers",
         "unauthorized",
         "token_revoked",
-        "nan",
         "set_cookie",
         "huge_headers",
         "wrong_content_length",

@@ -17,7 +17,12 @@ from hypothesis import strategies as st
 from smappee_async.defaults import EARLIEST_MS, LATEST_MS
 from smappee_async.errors import ResponseDecodeError
 from smappee_async.models import ChargingSession, EpochMs, FrozenDict, Number, SerialNumber, SessionStatus
-from smappee_async.protocol.converter import SERVICE_LOCATION_INFO_READER, SERVICE_LOCATION_READER, SESSION_READER
+from smappee_async.protocol.converter import (
+    SERVICE_LOCATION_INFO_READER,
+    SERVICE_LOCATION_READER,
+    SESSION_READER,
+    converter,
+)
 from smappee_async.simulator.wire_fields import WIRE_NAMES
 
 from .records import OPTIONAL, PYTHON_NAMES, SMALLEST, TYPES, Record, json_values, valid_records
@@ -201,6 +206,26 @@ def test_null_is_the_same_as_an_absent_key_where_it_is_optional(name: str) -> No
     assert read({**SMALLEST, name: None}) == read(SMALLEST)
 
 
+@pytest.mark.parametrize("none", [0, "0", None])
+def test_an_end_of_0_is_no_end(none: object) -> None:
+    """R45."""
+    assert read({**SMALLEST, "to": none}) == read(SMALLEST)
+    assert converter.structure({**SMALLEST, "to": none}, ChargingSession).to_ms is None
+
+
+@pytest.mark.parametrize("text", ["0.0", "false", "-1", '""', '"00"', "1"])
+def test_nothing_else_is_no_end(text: str) -> None:
+    with pytest.raises(ResponseDecodeError, match="expected") as caught:
+        SESSION_READER.read(with_text(to=text))
+    assert caught.value.json_path == "$.to"
+
+
+def test_a_start_of_0_is_refused() -> None:
+    with pytest.raises(ResponseDecodeError, match="expected") as caught:
+        read({**SMALLEST, "from": 0})
+    assert caught.value.json_path == "$.from"
+
+
 def test_of_a_key_that_comes_twice_the_last_counts() -> None:
     twice = b'{"id":1,"id":2,"serialNumber":"6","from":1709560000000,"status":"STOPPED"}'
     assert SESSION_READER.read(twice).id == 2
@@ -255,7 +280,7 @@ def test_a_required_key_that_is_missing_is_named(name: str) -> None:
 
 
 WHOLE = ["true", "false", "1.0", "1.5", "1e2", '""', '"1.0"', '"1_000"', '" 1"', '"१२"', '"0x1"', "[]", "{}", str(2**63), f"{-(2**63) - 1}"]  # fmt: skip
-TIME = ["true", "0", "1709622000", "1709622000000.0", "-1709622000000", '"1709622000"', '"2024-03-05T07:00:00Z"', str(EARLIEST_MS - 1), str(LATEST_MS), "{}"]  # fmt: skip
+TIME = ["true", "1709622000", "1709622000000.0", "-1709622000000", '"1709622000"', '"2024-03-05T07:00:00Z"', str(EARLIEST_MS - 1), str(LATEST_MS), "{}"]  # fmt: skip
 NUMBER = ["true", "false", '"true"', '"nan"', '"inf"', '"-Infinity"', '"1e999"', '""', '"1,5"', '" 1"', '"1_0"', "[]", "[1]", "{}", "1" + "0" * 400]  # fmt: skip
 TEXT = ["true", "1", "1.5", "[]", "{}", '["a"]']
 FLAG = ["0", "1", '"true"', '"false"', '""', "[]", "{}"]

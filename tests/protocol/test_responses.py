@@ -145,6 +145,144 @@ def test_the_repr_of_a_response_shows_neither_body_nor_headers() -> None:
     assert f"<{len(TWO_SESSIONS)} bytes>" in shown
 
 
+# --- odd records ------------------------------------------------------------------------------------------------------
+
+GOOD = b'{"id":7,"serialNumber":"6","from":1709622000000,"to":1709640000000,"status":"STOPPED"}'
+ODD = {
+    "half a surrogate pair": GOOD[:-1] + rb',"rfid":"\ud800"}',
+    "half a surrogate pair in an unknown key": GOOD[:-1] + rb',"\ud800":1}',
+    "NaN": GOOD[:-1] + b',"energy":NaN}',
+    "infinity": GOOD[:-1] + b',"new":-Infinity}',
+    "deep lists": GOOD[:-1] + b',"new":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+    "deep objects": b'{"a":' * 50_000 + b"{}" + b"}" * 50_000,
+    "not UTF-8": GOOD[:-1] + b',"rfid":"\xff"}',
+    "not UTF-8 in an unknown key": GOOD[:-1] + b',"\xff":1}',
+    "not UTF-8 under an unknown key": GOOD[:-1] + b',"new":["\xe4"]}',
+    "a line break in a text": GOOD[:-1] + b',"rfid":"\n"}',
+    "an unknown escape": GOOD[:-1] + rb',"rfid":"\x"}',
+    "no quotes": b"{id:7}",
+    "a comma too many": GOOD[:-1] + b",}",
+    "a number that is none": GOOD[:-1] + b',"energy":01}',
+    "brackets in a text": GOOD[:-1] + rb',"rfid":"}],[{\"","energy":NaN}',
+}
+
+
+def readable(body: bytes, *, step: int | None = None) -> tuple[list[int], list[int]]:
+    """The indices of the records that can be read, and of those that cannot."""
+    with pytest.MonkeyPatch.context() as patch:
+        if step is not None:
+            patch.setattr(responses, "SPLIT_STEP_BYTES", step)
+        raws = read_in_steps(body)[0]
+    good: list[int] = []
+    odd: list[int] = []
+    for index, raw in enumerate(raws):
+        (good if not isinstance(SESSION_READER.decode_one(raw), ResponseDecodeError) else odd).append(index)
+    assert not odd or SESSION_READER.decode(raws) is None  # they spoil no other record, and none makes them whole
+    return good, odd
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=list(ODD))
+@pytest.mark.parametrize("step", [None, 64])
+def test_a_record_that_is_not_valid_json_does_not_hide_the_others(odd: bytes, step: int | None) -> None:
+    """R45."""
+    body = b"[" + b" ,\n".join([GOOD] * 3 + [odd] + [GOOD] * 496) + b"]\n"
+    good, bad = readable(body, step=step)
+    assert (len(good), bad) == (499, [3])
+
+
+@given(
+    st.lists(st.sampled_from([*([GOOD] * 3), *(text for text in ODD.values() if len(text) < 1000)]), max_size=40),
+    st.sampled_from([1, 50, 300, 2**60]),
+    st.sampled_from([b",", b" ,\r\n "]),
+    st.booleans(),
+)
+def test_of_n_records_k_odd_ones_leave_all_others(records: list[bytes], step: int, comma: bytes, mark: bool) -> None:
+    """R45."""
+    body = (b"\xef\xbb\xbf" if mark else b"") + b"[" + comma.join(records) + b"]"
+    good, odd = readable(body, step=step)
+    assert good == [index for index, text in enumerate(records) if text == GOOD]
+    assert len(good) + len(odd) == len(records)
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=list(ODD))
+def test_an_odd_record_does_not_make_half_an_array_whole(odd: bytes) -> None:
+    """R45, R5."""
+    whole = b"[" + b",".join([GOOD, odd, GOOD]) + b"]"
+    step = 1 if len(whole) < 1_000 else len(whole) // 50
+    for cut in {*range(0, len(whole), step), len(whole) - 1, len(whole) - 2, len(whole) - len(GOOD)}:
+        with pytest.raises(ResponseDecodeError, match="response") as caught:
+            read_sessions(response(whole[:cut]))
+        assert caught.value.index is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[%b,]",
+        b"[,%b]",
+        b"[%b %b]",
+        b"[%b][%b]",
+        b"[%b]]",
+        b"[%b] x",
+        b"[%b,NaN]",
+        b"[%b,'x']",
+        b'[%b,"\xff"]',
+        b"[%b,[NaN]]",
+        b"[%b:%b]",
+        b"{%b}",
+        b"[%b,{]",
+        b"[%b,}]",
+        b"[%b,{[}]",
+        b'[%b,{"a":"b]',
+        b"\xff[%b]",
+        b"[%b,\x0b%b]",
+    ],
+)
+def test_only_an_object_may_be_odd_and_all_else_must_be_right(body: bytes) -> None:
+    """R45, R5."""
+    body = body.replace(b"%b", ODD["NaN"])
+    with pytest.raises(ResponseDecodeError, match="response"):
+        read_sessions(response(body))
+    assert isinstance(outcome(body, step=20), str)
+
+
+@pytest.mark.parametrize(
+    "filler",
+    [b"{},", b"1,", b'{"a":' + b"[]," * 4_000 + b"NaN},", b"{" * 100_000 + b"}" * 100_000 + b","],
+    ids=["small objects", "numbers", "many brackets", "deep"],
+)
+def test_odd_records_of_a_large_response_leave_the_event_loop_its_turns(filler: bytes) -> None:
+    """R45, R33."""
+    body = b"[" + ODD["NaN"] + b"," + filler * (1_500_000 // len(filler)) + ODD["NaN"] + b"]"
+    found, turns = read_in_steps(body)
+    assert found[0] == found[-1] == ODD["NaN"]
+    assert turns >= len(body) / SPLIT_STEP_BYTES / 3
+
+
+@pytest.mark.parametrize("inside", [b"[],", b"{},", b'{"a":[1]},'])
+def test_a_response_with_a_record_of_very_many_brackets_is_an_error(inside: bytes) -> None:
+    """R45, R33: to look at each of them would take long."""
+    body = b"[" + ODD["NaN"] + b',{"a":[' + inside * 200_000 + b"1]}]"
+    with pytest.raises(ResponseDecodeError, match="response"):
+        read_in_steps(body)
+
+
+def test_a_large_response_with_one_odd_record_is_split_in_few_steps() -> None:
+    """R45: what is valid around it is still split fast."""
+    body = b"[" + b",".join([GOOD] * 20_000 + [ODD["NaN"]] + [GOOD] * 20_000) + b"]"
+    found, turns = read_in_steps(body)
+    assert len(found) == 40_001
+    assert turns < 5 * len(body) / SPLIT_STEP_BYTES
+
+
+def test_an_odd_record_is_nowhere_in_the_error_of_its_response() -> None:
+    """R34."""
+    odd = GOOD[:-1] + b',"rfid":"' + PERSONAL.encode() + b'","energy":NaN}'
+    with pytest.raises(ResponseDecodeError) as caught:
+        read_sessions(response(b"[" + odd + b","))
+    assert not any(PERSONAL in text for text in shown_by(caught.value))
+
+
 # --- large responses ----------------------------------------------------------------------------------------------------
 
 

@@ -324,3 +324,17 @@ def test_a_chunk_of_an_abandoned_target_is_not_cut_for_its_parts_would_be_asked(
     plan.abandon(chunk.target)
     assert not plan.split(chunk)
     assert plan.next() is None
+
+
+@pytest.mark.parametrize("abandoned", [False, True])
+def test_a_chunk_that_is_given_back_says_whether_more_of_its_target_may_come(*, abandoned: bool) -> None:
+    unread = [TimeRange.from_ms(START, START + DAY), TimeRange.from_ms(START + 2 * DAY)]
+    plan = Plan({PARKS[0]: unread, PARKS[1]: unread[:1]}, target_sessions=None, now_ms=NOW)
+    more = []
+    while (chunk := plan.next()) is not None:
+        plan.mark_read(chunk)
+        if abandoned:
+            plan.abandon(PARKS[0])
+        more.append((chunk.target, plan.give_back(chunk)))
+    expected = [(PARKS[0], not abandoned), (PARKS[1], False)]
+    assert more == (expected if abandoned else [*expected, (PARKS[0], False)])

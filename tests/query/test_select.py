@@ -45,6 +45,7 @@ class Selected:
     last: list[bool]
     account: StreamAccount
     told: list[str]
+    conflicts: list[Chunk]
 
     @property
     def sessions(self) -> list[ChargingSession]:
@@ -56,9 +57,19 @@ def select_all(
 ) -> Selected:
     account = StreamAccount() if account is None else account
     told: list[str] = []
+    conflicts: list[Chunk] = []
     raws = [[msgspec.Raw(json.dumps(each).encode()) for each in response] for response in responses]
-    found = list(select_sessions(chunk, raws, state, account, on_invalid="collect", on_unknown_status=told.append))
-    return Selected([kept for kept, _ in found], [last for _, last in found], account, told)
+    slices = select_sessions(
+        chunk,
+        raws,
+        state,
+        account,
+        on_invalid="collect",
+        on_unknown_status=told.append,
+        on_conflict=conflicts.append,
+    )
+    found = list(slices)
+    return Selected([kept for kept, _ in found], [last for _, last in found], account, told, conflicts)
 
 
 def balance(account: StreamAccount) -> int:
@@ -71,6 +82,7 @@ any_records = st.builds(
     record,
     st.integers(1, 4) | st.just("one"),
     **{
+        "serialNumber": st.sampled_from(["6", 6, "7"]),
         "from": st.sampled_from([START - 1, START, END - 1, END, None]),
         "to": st.sampled_from([None, LATER]),
         "status": st.sampled_from([*SessionStatus, "PARKED", "FINISHED"]),
@@ -90,7 +102,9 @@ def test_every_record_is_accounted_for_exactly_once(
     account = selected.account
     assert account.received == sum(map(len, responses)) == balance(account)
     assert account.kept == len(selected.sessions)
-    assert len({session.key for session in selected.sessions}) == account.kept
+    identities = {(*session.key, session.serial_number, session.from_ms) for session in selected.sessions}
+    assert len(identities) == account.kept
+    assert len({session.key for session in selected.sessions}) == account.kept - account.conflicts
     assert sum(account.unknown_statuses.values()) == sum(not session.status.is_known for session in selected.sessions)
 
 
@@ -195,6 +209,51 @@ def test_a_session_that_comes_twice_in_one_response_is_handed_over_once() -> Non
     assert selected.account.duplicates == 1
 
 
+@pytest.mark.parametrize("change", [{"serialNumber": "7"}, {"serialNumber": "06"}, {"from": START + 1}])
+@pytest.mark.parametrize("apart", [False, True], ids=["one response", "two responses"])
+def test_two_records_with_one_id_that_differ_in_station_or_start_are_both_handed_over_and_counted(
+    change: Record, *, apart: bool
+) -> None:
+    """R44."""
+    first, second = record(), record(**change)
+    selected = select_all([first], [second]) if apart else select_all([first, second, first, second])
+    assert len(selected.sessions) == 2
+    assert selected.account.conflicts == 1
+    assert selected.account.duplicates == (0 if apart else 2)
+    assert selected.conflicts == [CHUNK]
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["one response", "two responses"])
+def test_a_serial_number_as_number_and_as_text_is_the_same_station(*, apart: bool) -> None:
+    """R44."""
+    first, second = record(serialNumber=6100000001), record(serialNumber="6100000001")
+    selected = select_all([first], [second]) if apart else select_all([first, second])
+    assert len(selected.sessions) == 1
+    assert (selected.account.duplicates, selected.account.conflicts) == (1, 0)
+
+
+def test_a_record_of_the_other_state_is_no_conflict() -> None:
+    selected = select_all([record(), record(serialNumber="7", status="CHARGING", to=None)], state="completed")
+    assert len(selected.sessions) == 1
+    assert (selected.account.filtered, selected.account.conflicts) == (1, 0)
+
+
+def test_two_sessions_with_one_id_are_told_once_for_each_chunk() -> None:
+    response = [record(number, serialNumber=str(number % 5)) for number in (1, 2, 1, 6, 7, 6)]
+    response += [record(number, serialNumber="9") for number in (1, 2)]
+    selected = select_all(response)
+    assert selected.account.conflicts == 2
+    assert selected.conflicts == [CHUNK]
+
+
+def test_of_a_large_chunk_what_was_kept_is_still_known_at_its_end() -> None:
+    """R44: its records are packed as they come."""
+    many = [record(number, serialNumber=number % 3) for number in range(9_000)]
+    selected = select_all([*many, *many[::7], record(0, serialNumber=1)])
+    assert selected.account.duplicates == len(many[::7])
+    assert (selected.account.kept, selected.account.conflicts) == (len(many) + 1, 1)
+
+
 def test_a_record_that_was_left_out_does_not_hide_another_of_its_session() -> None:
     selected = select_all([record(), record(**{"from": START - 1})], state="completed")
     assert len(selected.sessions) == 1
@@ -294,9 +353,10 @@ class Row:
     from_ms: int
     to_ms: int | None
     status: SessionStatus
+    serial_number: int | str = "6"
 
 
-def test_the_selection_looks_at_id_start_end_and_status_only() -> None:
+def test_the_selection_looks_at_id_station_start_end_and_status_only() -> None:
     account = StreamAccount()
     selection = Selection(CHUNK, "completed", account, lambda _: None)
     stopped, charging = SessionStatus.STOPPED, SessionStatus.CHARGING

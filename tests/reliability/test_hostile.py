@@ -22,6 +22,7 @@ from smappee_async import (
     ConfigurationError,
     Credentials,
     Limits,
+    ResponseDecodeError,
     ResponseTooLarge,
     RetryPolicy,
     SessionStatus,
@@ -422,6 +423,135 @@ async def test_what_the_service_may_invent_is_still_delivered_and_told_once(sim:
     assert sessions[1].extra == {"colour": {"of": ["the", "car"]}}
     assert stream.stats.unknown_statuses == 3
     assert sorted(event.detail for event in events if event.kind == "unknown_status") == ["", "PARKED"]
+
+
+# --- records that are odd -------------------------------------------------------------------------------------------------
+
+#: Asks once for each chunk.
+BELIEVING = Limits(verify_from_sessions=None)
+VALUES = [rb'"\ud800"', b"NaN", b'"\xff"', b'{"a":' * 50_000 + b"1" + b"}" * 50_000]
+VALUE_NAMES = ["half a surrogate pair", "NaN", "not UTF-8", "deep"]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=VALUE_NAMES)
+@pytest.mark.parametrize("order", ["arrival", "start"])
+async def test_a_record_that_cannot_be_decoded_at_all_is_listed_and_the_others_come(
+    sim: Simulator, connect: Connect, value: bytes, order: Any
+) -> None:
+    """R45, R6."""
+    sim.add_fault(Fault("odd_record", index=7, body=value))
+    client = await connect(limits=BELIEVING)
+    stream = client.sessions([1002], MARCH, on_invalid="collect", order=order)
+
+    sessions = await stream.collect()
+
+    due = [each.id for each in sim.ledger.sessions(1002, MARCH.start_ms, MARCH.end_ms)]
+    assert len({each.id for each in sessions}) == len(sessions) == len(due) - 1
+    (invalid,) = stream.invalid
+    assert value in invalid.raw
+    assert isinstance(invalid.error, ResponseDecodeError)
+    assert (invalid.error.index, invalid.error.facts.service_location_id) == (7, 1002)
+    stats = stream.stats
+    assert stats.received == stats.sessions + stats.filtered + stats.duplicates + stats.invalid == len(due)
+    assert stats.requests == sim.hits("park_sessions") == 1
+
+
+@pytest.mark.parametrize("value", VALUES, ids=VALUE_NAMES)
+async def test_with_raise_a_record_that_cannot_be_decoded_is_an_error_that_names_its_place(
+    sim: Simulator, connect: Connect, value: bytes
+) -> None:
+    """R45, R6: it is as it is, so it is not asked for again."""
+    sim.add_fault(Fault("odd_record", index=7, body=value))
+    client = await connect(limits=BELIEVING)
+
+    with pytest.raises(ResponseDecodeError) as caught:
+        await client.sessions([1002], MARCH).collect()
+
+    assert (caught.value.index, caught.value.facts.service_location_id) == (7, 1002)
+    assert caught.value.facts.time_range == MARCH
+    assert sim.hits("park_sessions") == 1
+
+
+async def test_half_an_array_with_an_odd_record_is_asked_for_again(sim: Simulator, connect: Connect) -> None:
+    """R45, R5."""
+    sim.add_fault(Fault("raw", route="park_sessions", body=b'[{"id":NaN},{"id":', times=1))
+    client = await connect(limits=BELIEVING)
+    stream = client.sessions([1002], MARCH, on_invalid="collect")
+
+    sessions = await stream.collect()
+
+    assert len(sessions) == len(list(sim.ledger.sessions(1002, MARCH.start_ms, MARCH.end_ms)))
+    assert (stream.stats.invalid, stream.stats.requests) == (0, 2)
+
+
+async def test_an_end_of_0_is_no_end(sim: Simulator, connect: Connect) -> None:
+    """R45."""
+    sim.add_fault(Fault("zero_end"))
+    client = await connect()
+    stream = client.sessions([1001, 1002], MARCH, state="active")
+
+    sessions = await stream.collect()
+
+    due = [
+        each.id for park in (1001, 1002) for each in sim.ledger.sessions(park, MARCH.start_ms, MARCH.end_ms, "active")
+    ]
+    assert sorted(each.id for each in sessions) == sorted(due)
+    assert due
+    assert {each.to_ms for each in sessions} == {None}
+
+
+# --- ids that repeat ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["completed", "all"])
+async def test_sessions_of_two_stations_with_one_id_are_both_handed_over_and_told(
+    sim: Simulator, connect: Connect, state: Any
+) -> None:
+    """R44."""
+    sim.add_fault(Fault("same_id"))
+    events: list[ClientEvent] = []
+    client = await connect(on_event=events.append)
+    stream = client.sessions([1002], MARCH, state=state)
+
+    sessions = await stream.collect()
+
+    due = list(sim.ledger.sessions(1002, MARCH.start_ms, MARCH.end_ms, state))
+    stations = {each.id: {other.serial_number for other in sessions if other.id == each.id} for each in due}
+    repeated = [number for number, found in stations.items() if len(found) == 2]
+    assert len(sessions) == len(due) + len(repeated)
+    assert stream.stats.conflicts == len(repeated) > 0
+    assert stream.stats.duplicates == 0
+    (told,) = [event for event in events if event.kind == "id_conflict"]
+    assert told.facts.service_location_id == 1002
+
+
+@pytest.mark.parametrize("order", ["arrival", "start"])
+@pytest.mark.parametrize("how", ["sessions", "batches"])
+async def test_a_session_whose_start_is_corrected_while_it_is_read_comes_once(
+    sim: Simulator, connect: Connect, order: Any, how: str
+) -> None:
+    """R44: in each response are sessions that moved there from the range before."""
+    sim.add_fault(Fault("moved_start", delay_s=6 * 3600, skip=1))
+    client = await connect(limits=Limits(target_sessions=20, verify_from_sessions=None))
+    winter = TimeRange(datetime(2025, 12, 1, tzinfo=UTC), datetime(2026, 3, 20, tzinfo=UTC))
+    stream = client.sessions([1001, 1002], winter, order=order)
+
+    if how == "sessions":
+        sessions = [session async for session in stream]
+    else:
+        sessions = [session async for batch in stream.batches() for session in batch.sessions]
+
+    due = {
+        (park, each.id) for park in (1001, 1002) for each in sim.ledger.sessions(park, winter.start_ms, winter.end_ms)
+    }
+    keys = [session.key for session in sessions]
+    assert len(keys) == len(set(keys))
+    # Before the range there are sessions too, and they may have moved into it.
+    assert due <= set(keys)
+    stats = stream.stats
+    assert stats.moved > 0
+    assert (stats.duplicates, stats.conflicts, stats.forgotten) == (stats.moved, 0, 0)
+    assert stats.received == stats.sessions + stats.filtered + stats.duplicates + stats.invalid
 
 
 # --- clocks that are wrong ------------------------------------------------------------------------------------------------

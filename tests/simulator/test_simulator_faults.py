@@ -272,6 +272,37 @@ async def test_nan_stands_where_a_number_should(serve: Serve) -> None:
     assert b'"startReading":NaN' in (await caller.ask()).body
 
 
+@pytest.mark.parametrize("body", [None, b'"\xff"', b"-Infinity", b"[" * 5_000 + b"]" * 5_000])
+async def test_one_record_is_not_valid_json(serve: Serve, body: bytes | None) -> None:
+    caller = await serve(faults=[Fault("odd_record", index=1, body=body)])
+    whole = (await caller.ask()).body
+    assert (body or b'"\\ud800"') in whole
+    assert whole.count(b'"smartMode":"SMART"') == 2
+
+
+async def test_a_session_without_an_end_has_the_end_0(serve: Serve) -> None:
+    caller = await serve(one_open(), faults=[Fault("zero_end")])
+    [record] = (await caller.ask(f"range=0,{NOW_MS}&active=true")).json
+    assert record["to"] == 0
+
+
+async def test_sessions_of_two_stations_have_the_same_id(serve: Serve) -> None:
+    caller = await serve(faults=[Fault("same_id")])
+    records = await caller.sessions()
+    assert len(records) == 4
+    assert records[0]["id"] == records[1]["id"]
+    assert records[0]["serialNumber"] != records[1]["serialNumber"]
+
+
+async def test_a_session_is_in_the_next_range_too_with_a_corrected_start(serve: Serve) -> None:
+    sessions = [session(1, NOON_MS - 1000), session(2, NOON_MS - 9_000_000), session(3, NOON_MS)]
+    caller = await serve(Park.fixed(PARK, sessions), faults=[Fault("moved_start", delay_s=60)])
+    before = (await caller.ask(f"range=0,{NOON_MS}")).json
+    after = (await caller.ask(f"range={NOON_MS}")).json
+    assert sorted((each["id"], each["from"]) for each in before) == [(1, NOON_MS - 1000), (2, NOON_MS - 9_000_000)]
+    assert sorted((each["id"], each["from"]) for each in after) == [(1, NOON_MS), (3, NOON_MS)]
+
+
 async def test_some_records_come_twice(serve: Serve) -> None:
     caller = await serve(faults=[Fault("duplicate_records")])
     ids = await caller.ids()
