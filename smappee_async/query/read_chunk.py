@@ -134,6 +134,8 @@ class ChunkReader:
         """The records of the chunk, verified where its response may have been cut off."""
         target, time_range = progress.chunk.target, progress.chunk.time_range
         read = await self._call(progress, time_range, active=active)
+        if self._truncation.trusts(target, read.sessions):
+            return read.records
         verdict = self._truncation.judge(target, (time_range, active), read.size)
         if verdict == "verify":
             # One verification of a target at a time, because its result may make those of others unnecessary.
@@ -205,7 +207,7 @@ class ChunkReader:
         parts = cut_evenly(time_range, read.records)
         if not parts:
             raise ResponseDecodeError(
-                f"the service stops at {read.size.sessions} sessions, and as many started at one instant",
+                f"the service stops at {read.sessions} sessions, and as many started at one instant",
                 facts=progress.chunk.target.request(self._base_url, time_range, active=active).facts,
             )
         return parts[::-1]
@@ -278,10 +280,10 @@ class ChunkReader:
         records = result.value
         if len(records) >= _FEW and may_ignore(time_range, records):
             self._notice_what_is_ignored(progress, time_range, records, active=active)
-        size = ResponseSize(len(records), reading.size_bytes)
+        sessions = len(records)
         if self._truncation.end_is_ignored:
             records = inside(time_range, records)
-        return _Read(records, size)
+        return _Read(records, sessions, reading.size_bytes)
 
     def _asked_at_ms(self, result: CallResult[list[msgspec.Raw]]) -> int:
         """When a call was asked, by the clock of the service, less a margin."""
@@ -327,16 +329,23 @@ class _Reading:
         return read_sessions_in_steps(response)
 
 
-@attrs.frozen
+@attrs.define
 class _Read:
     """What one request brought.
 
     :param records: those in the range that was asked for.
-    :param size: of the whole response.
+    :param sessions: how many there were in the whole response.
+    :param size_bytes: the size of its body.
     """
 
     records: list[msgspec.Raw]
-    size: ResponseSize
+    sessions: int
+    size_bytes: int
+
+    @property
+    def size(self) -> ResponseSize:
+        """The size of the whole response."""
+        return ResponseSize(self.sessions, self.size_bytes)
 
 
 @attrs.frozen

@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Hashable, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import attrs
 import msgspec
@@ -36,8 +36,7 @@ _MOST_RANGES: Final = 64
 Verdict = Literal["whole", "verify", "cut"]
 
 
-@attrs.frozen
-class ResponseSize:
+class ResponseSize(NamedTuple):
     """The size of one response.
 
     :param sessions: the number of its records.
@@ -138,6 +137,12 @@ class TruncationCheck:
             return "verify" if asked not in view.ranges and _is_due(view.repeats + 1) else "whole"
         return "verify" if size.exceeds(known) else "whole"
 
+    def trusts(self, target: Hashable, sessions: int) -> bool:
+        """Whether responses of a target with so few sessions are never in doubt."""
+        if self._verify_from is None:
+            return True
+        return sessions < self._verify_from and self.limit_of(target) is None
+
     def is_proven(self, target: Hashable, size: ResponseSize) -> bool:
         """Whether a response that counts as whole will stay so, whatever else is found out about its target."""
         if self._verify_from is None or size.sessions < self._verify_from:
@@ -188,7 +193,6 @@ def _is_due(repeats: int) -> bool:
 # --- what records say -------------------------------------------------------------------------------------------------
 
 _LOOKED_AT: Final = 100
-_PROBED: Final = 8
 #: The least share of records outside of the range that shows that it is ignored, and the least number of them. Single
 #: ones are left out and counted later.
 _STRAY_SHARE: Final = 4
@@ -236,8 +240,12 @@ Ignored = Literal["start", "end"]
 
 def may_ignore(time_range: TimeRange, records: Sequence[msgspec.Raw]) -> bool:
     """Whether some records, of a few that are looked at, are outside of the range that was asked for."""
-    probed = [records[0], records[-1], *records[:: max(1, len(records) // _PROBED)]]
-    return any(not time_range.contains_ms(start_ms) for start_ms in starts_of(probed))
+    start_ms, end_ms = time_range.start_ms, time_range.end_ms
+    for record in (records[0], records[-1]):
+        at_ms = _start_ms(record)
+        if at_ms is not None and not (start_ms <= at_ms and (end_ms is None or at_ms < end_ms)):
+            return True
+    return False
 
 
 def ignored(time_range: TimeRange, records: Sequence[msgspec.Raw]) -> Ignored | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from bisect import bisect_left, insort
+from bisect import insort
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -13,7 +13,7 @@ import attrs
 import msgspec
 
 from smappee_async import TimeRange
-from smappee_async.errors import CallFacts, SmappeeError
+from smappee_async.errors import SmappeeError
 from smappee_async.events import EventReporter
 from smappee_async.models import SessionState
 from smappee_async.protocol.responses import Response
@@ -23,7 +23,7 @@ from smappee_async.query.plan import Plan
 from smappee_async.query.read_chunk import ChunkReader
 from smappee_async.query.target import Target
 from smappee_async.query.truncation import TruncationCheck
-from smappee_async.transport.call import CallCost, CallResult
+from smappee_async.transport.call import CallResult
 
 BEGIN_MS = 1_767_225_600_000
 DAY_MS = 86_400_000

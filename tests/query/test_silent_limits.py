@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.speed.planner import growth_by_verification
 from smappee_async import ResponseDecodeError, TimeRange
 from smappee_async.query.target import Target
 from smappee_async.query.truncation import SAMPLE, TruncationCheck
@@ -159,6 +160,11 @@ def test_a_limit_of_one_park_makes_the_earlier_responses_of_all_doubtful() -> No
     missing = set(truth(service)) - set(outcome.ids)
     starts = {number: start_ms for park in (98, 99) for start_ms, number, _ in service.records[park]}
     assert all(any(each and each.contains_ms(starts[number]) for each in outcome.failures) for number in missing)
+
+
+def test_where_nothing_is_cut_at_most_three_requests_in_a_hundred_verify() -> None:
+    """R42."""
+    assert max(growth_by_verification().values()) <= 1.03
 
 
 # --- no limit ---------------------------------------------------------------------------------------------------------
