@@ -76,6 +76,9 @@ class ResponseSize(NamedTuple):
         return self.size_bytes >= _SMALLEST_LIMIT_BYTES
 
 
+_NOTHING: Final = ResponseSize()
+
+
 @attrs.define
 class _TargetView:
     """What is known of one target.
@@ -87,8 +90,8 @@ class _TargetView:
     :ivar limit: the smallest response that was cut off.
     """
 
-    whole: ResponseSize = ResponseSize()
-    largest: ResponseSize = ResponseSize()
+    whole: ResponseSize = _NOTHING
+    largest: ResponseSize = _NOTHING
     repeats: int = 0
     ranges: set[Hashable] = attrs.field(factory=set)
     limit: ResponseSize | None = None
@@ -104,7 +107,7 @@ class TruncationCheck:
         self.end_is_ignored = False
         """Whether the service was seen to ignore the end of a range."""
         self._verify_from = verify_from
-        self._whole = ResponseSize()
+        self._whole = _NOTHING
         self._views: dict[Hashable, _TargetView] = {}
         self._sample: set[Hashable] = set()
         self.revision = 0

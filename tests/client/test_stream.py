@@ -265,9 +265,7 @@ async def test_a_chunk_without_sessions_comes_as_an_empty_batch(cloud_of: StartC
 
 
 @pytest.mark.parametrize("order", ["arrival", "start"])
-async def test_going_on_from_a_checkpoint_after_each_chunk_repeats_and_skips_nothing(
-    cloud: Cloud, order: Any
-) -> None:
+async def test_going_on_from_a_checkpoint_after_each_chunk_repeats_and_skips_nothing(cloud: Cloud, order: Any) -> None:
     client = await cloud.connect(limits=Limits(concurrency=2))
     saved: list[ChargingSession] = []
     checkpoint = None
