@@ -163,7 +163,7 @@ class ChunkReader:
         return lock
 
     async def _verify(self, progress: _ChunkInProgress, read: _Read, *, active: bool) -> list[msgspec.Raw] | None:
-        """Ask for the chunk again in two parts; ``None`` if its response was cut off."""
+        """Ask for the chunk again in two parts: its records, or ``None`` if its response was cut off."""
         target, time_range = progress.chunk.target, progress.chunk.time_range
         asked = (time_range, active)
         parts = cut_in_two(time_range, read.records) or cut_evenly(time_range, read.records)
@@ -179,13 +179,12 @@ class ChunkReader:
             if new:
                 # The park may have grown meanwhile. Then all that is new is in the whole when it is asked for again.
                 read = await self._call(progress, time_range, active=active)
-                again = read.records
-                new -= await _identities(again)
+                new -= await _identities(read.records)
             if new:
                 self._truncation.learn_limit(target, read.size)
                 return None
         self._truncation.learn_whole(target, asked, read.size)
-        return again
+        return read.records
 
     async def _in_parts(self, progress: _ChunkInProgress, read: _Read, *, active: bool) -> list[msgspec.Raw]:
         """The records of the chunk, whose response was cut off: asked for in parts that are not."""
