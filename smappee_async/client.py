@@ -175,7 +175,6 @@ class SmappeeClient:
             base_url=self._base_url,
             limits=self._limits,
             truncation=opened.truncation,
-            verifying=opened.verifying,
             reporter=self._reporter,
             check=opened.check,
             opened=opened.fetchers.add,
@@ -264,7 +263,6 @@ class _Open:
             probe=requests.service_locations(base_url),
         )
         self.truncation = TruncationCheck(limits.verify_from_sessions)
-        self.verifying = anyio.Lock()
         self.fetchers: weakref.WeakSet[Fetcher] = weakref.WeakSet()
 
     def check(self) -> None:

@@ -125,8 +125,8 @@ SHORTEST_CHUNK: Final = timedelta(minutes=1)
 SPLITS_FOR_TIMEOUTS: Final = 3
 #: Sessions that a response should have: the request then costs a twentieth of reading them, and they take about 2 MiB.
 TARGET_SESSIONS: Final = 2_000
-#: Services that limit their responses usually stop at 100 or more; smaller responses are trusted.
-VERIFY_FROM_SESSIONS: Final = 100
+#: No service limits its responses to fewer; smaller responses are trusted.
+VERIFY_FROM_SESSIONS: Final = 10
 #: The first chunk of an unknown park in a long range: of a hub with 5,000 sessions a day it brings 1,700.
 PROBE: Final = timedelta(hours=8)
 #: Until a whole day was seen, a park is assumed to be this much denser than what was seen, because nights are quiet.

@@ -24,8 +24,9 @@ class Limits:
         may wait for the consumer, before a slow consumer delays the calls.
     :param requests_per_second: at most this many requests a second, retries included; ``None`` for no limit.
     :param target_sessions: chunks are planned so that a response has about this many sessions.
-    :param verify_from_sessions: a response with this many sessions, and more than all before it, is verified: it is
-        asked for again in two parts, because a service may stop at some number silently. ``None`` trusts all.
+    :param verify_from_sessions: a response with this many sessions that is larger than what is known to be whole is
+        verified: it is asked for again in two parts, because a service may stop at some number or size silently.
+        ``None`` trusts all.
     :param max_body_bytes: the chunk of a larger response, as sent or decompressed, is split.
     :param connect_timeout_s: DNS, TCP and TLS together.
     :param read_timeout_s: the longest silence within a response.

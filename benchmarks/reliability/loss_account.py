@@ -36,6 +36,7 @@ _ALONE: Final = 0.1
 _IN_PAIR: Final = 0.15
 _IN_MIX: Final = 0.006
 _LIMIT: Final = 150
+_LIMIT_BYTES: Final = 300_000
 
 
 @attrs.frozen
@@ -75,6 +76,7 @@ def jobs(sessions: int, *, quick: bool) -> list[Job]:
         *(Job(f"mix {number}", _mixed(number), _IN_MIX * (number + 1), sessions) for number in range(_MIXES)),
         Job(f"limit of {_LIMIT}", (), 0.0, sessions, Setup(session_limit=_LIMIT)),
         Job(f"limit of {_LIMIT}, mix", tuple(kinds), _IN_MIX, sessions, Setup(session_limit=_LIMIT)),
+        Job("limit of 300 kB", (), 0.0, sessions, Setup(size_limit_bytes=_LIMIT_BYTES)),
         Job("204 for none, mix", tuple(kinds), _IN_MIX, sessions, Setup(empty_response="no_content")),
         *(Job(" + ".join(pair), pair, _IN_PAIR, in_pairs) for pair in pairs),
     ]

@@ -36,12 +36,14 @@ class Setup:
     :param parks: how many parks its world has, of several kinds.
     :param expires_in_s: lifetime of an access token, in seconds.
     :param session_limit: how many sessions a response holds at most, without a word; ``None`` for all.
+    :param size_limit_bytes: how large a response is at most, without a word; ``None`` for any size.
     """
 
     parks: int = 24
     sessions_per_year: int = 200_000
     expires_in_s: int = 36_000
     session_limit: int | None = None
+    size_limit_bytes: int | None = None
     empty_response: EmptyResponse = "array"
     log_limit: int = 50_000
     cache_mib: int = 256
@@ -50,7 +52,10 @@ class Setup:
     def assumptions(self) -> Assumptions:
         """The same as assumptions of the simulator."""
         return Assumptions(
-            expires_in_s=self.expires_in_s, session_limit=self.session_limit, empty_response=self.empty_response
+            expires_in_s=self.expires_in_s,
+            session_limit=self.session_limit,
+            size_limit_bytes=self.size_limit_bytes,
+            empty_response=self.empty_response,
         )
 
     @property

@@ -16,8 +16,8 @@ from benchmarks.speed.demand import Demand, Even, Lively, draw
 from benchmarks.speed.process import forget_peak, in_fresh_process, peak_bytes, resident_bytes
 from benchmarks.speed.result import Goal, Row
 from benchmarks.speed.scale import Scale
-from benchmarks.speed.simulation import adaptive, fixed, least_requests, longest_step
-from smappee_async.defaults import TARGET_SESSIONS
+from benchmarks.speed.simulation import RequestCount, adaptive, fixed, least_requests, longest_step
+from smappee_async.defaults import TARGET_SESSIONS, VERIFY_FROM_SESSIONS
 from smappee_async.query.plan import Plan
 from smappee_async.query.target import Target
 
@@ -62,6 +62,8 @@ def counts() -> dict[str, float]:
     return {
         "requests, mixture, even": adaptive(even, _FIVE_YEARS, TARGET_SESSIONS).requests,
         "requests, mixture, by chance": adaptive(by_chance, _FIVE_YEARS, TARGET_SESSIONS).requests,
+        "requests to verify, mixture, even": _verified(even).verified,
+        "requests to verify, mixture, by chance": _verified(by_chance).verified,
         "bytecodes a request, homes": bytecodes(plan_homes) / plan_homes().requests,
         "bytes a park, at the peak": peak_traced(partial(_plan, 1_000)) / 1_000,
     }
@@ -83,6 +85,20 @@ def _by_chance() -> dict[int, Demand]:
     return demands
 
 
+def _verified(demands: Mapping[int, Demand]) -> RequestCount:
+    """With the requests that verify responses."""
+    return adaptive(demands, _FIVE_YEARS, TARGET_SESSIONS, verify_from=VERIFY_FROM_SESSIONS)
+
+
+def growth_by_verification() -> dict[str, float]:
+    """Of each mixture: the requests with verification ÷ those without."""
+    mixtures = {"even": _even(), "by chance": _by_chance()}
+    return {
+        title: _verified(demands).requests / adaptive(demands, _FIVE_YEARS, TARGET_SESSIONS).requests
+        for title, demands in mixtures.items()
+    }
+
+
 def _mixture_rows(title: str, demands: Mapping[int, Demand]) -> list[Row]:
     ours = adaptive(demands, _FIVE_YEARS, TARGET_SESSIONS)
     least = least_requests(demands, _FIVE_YEARS, TARGET_SESSIONS)
@@ -90,6 +106,11 @@ def _mixture_rows(title: str, demands: Mapping[int, Demand]) -> list[Row]:
     months, weeks, bounded = (fixed(demands, _FIVE_YEARS, each) for each in (_MONTH, _WEEK, step))
     return [
         Row(f"mixture, {title}: requests", ours.requests, "requests"),
+        Row(
+            f"mixture, {title}: requests with verification ÷ without",
+            _verified(demands).requests / ours.requests,
+            goal=Goal(at_most=1.03),
+        ),
         Row(f"mixture, {title}: requests ÷ least possible", ours.requests / least, goal=Goal(at_most=1.25)),
         Row(
             f"mixture, {title}: most for a home charger",

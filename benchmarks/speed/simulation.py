@@ -14,9 +14,11 @@ from benchmarks.speed.demand import Demand
 from smappee_async import TimeRange
 from smappee_async.query.plan import Chunk, Plan
 from smappee_async.query.target import Target
+from smappee_async.query.truncation import ResponseSize, TruncationCheck
 
 WORKERS: Final = 8
 RESPONSE_S: Final = 0.02
+_RECORD_BYTES: Final = 300
 _QUARTER: Final = timedelta(minutes=15)
 
 
@@ -28,20 +30,28 @@ class RequestCount:
     :param largest: sessions in the largest response.
     :param wall_s: how long they took, in seconds of virtual time.
     :param by_park: how many requests each park needed.
+    :param verified: how many of all requests verified that a response was whole.
     """
 
     requests: int = 0
     largest: int = 0
     wall_s: float = 0.0
     by_park: dict[int, int] = attrs.field(factory=dict)
+    verified: int = 0
 
 
-def adaptive(demands: Mapping[int, Demand], time_range: TimeRange, target_sessions: int) -> RequestCount:
-    """As the client does it: the planner chooses the next chunk, and learns how many sessions came."""
+def adaptive(
+    demands: Mapping[int, Demand], time_range: TimeRange, target_sessions: int, *, verify_from: int | None = None
+) -> RequestCount:
+    """As the client does it: the planner chooses the next chunk, and learns how many sessions came.
+
+    :param verify_from: as ``Limits.verify_from_sessions``: what is in doubt takes two requests more.
+    """
     assert time_range.end_ms is not None
     ranges = {Target(park): [time_range] for park in demands}
     plan = Plan(ranges, target_sessions=target_sessions, now_ms=time_range.end_ms)
     found = RequestCount(by_park=dict.fromkeys(demands, 0))
+    truncation = TruncationCheck(verify_from)
     under_way: list[tuple[float, int, Chunk]] = []
     now_s = 0.0
     while True:
@@ -57,11 +67,26 @@ def adaptive(demands: Mapping[int, Demand], time_range: TimeRange, target_sessio
         sessions = demands[park].count(chunk.time_range.start_ms, end_ms)
         found.by_park[park] += 1
         found.largest = max(found.largest, sessions)
+        if verify_from is not None:
+            extra = _verify(truncation, chunk, ResponseSize(sessions, sessions * _RECORD_BYTES))
+            found.verified += extra
+            found.requests += extra
         plan.mark_read(chunk, sessions=sessions, elapsed_s=RESPONSE_S)
         plan.give_back(chunk)
     assert plan.is_done
     found.wall_s = now_s
     return found
+
+
+def _verify(truncation: TruncationCheck, chunk: Chunk, size: ResponseSize) -> int:
+    """How many requests more a response takes. The service stops nowhere, so what is verified is whole."""
+    target, asked = chunk.target, chunk.time_range
+    if truncation.judge(target, asked, size) == "whole":
+        truncation.believe(target, asked, size)
+        return 0
+    truncation.begin(target)
+    truncation.learn_whole(target, asked, size)
+    return 2
 
 
 def fixed(demands: Mapping[int, Demand], time_range: TimeRange, step: timedelta) -> RequestCount:

@@ -24,10 +24,11 @@ from smappee_async.errors import (
 from smappee_async.models import ChunkFailure
 from smappee_async.query.account import StreamAccount
 from smappee_async.query.plan import Chunk, Plan
-from smappee_async.query.read_chunk import FetchedChunk
+from smappee_async.query.read_chunk import FetchedChunk, ShortChunk
 from smappee_async.query.session_query import OnError
 from smappee_async.query.target import Target
 from smappee_async.query.truncation import TruncationCheck
+from smappee_async.timerange import TimeRange
 
 
 class Fetcher:
@@ -38,7 +39,7 @@ class Fetcher:
     while that is allowed, and whatever allows more starts another task.
 
     :param read_chunk: reads one chunk; raises a :class:`SmappeeError`.
-    :param truncation: what is known of a limit on the sessions in one response.
+    :param truncation: what is known of silent limits on responses.
     :param account: counts chunks, and lists those that could not be read.
     :param in_order: hand out each target's chunks by time, at most one held per target (a few more for few targets).
     :param on_split: called with the reason when a chunk is split.
@@ -68,7 +69,8 @@ class Fetcher:
         self._ready: deque[FetchedChunk] = deque()
         self._ready_of: dict[Target, list[FetchedChunk]] = {}
         self._held = 0
-        self._aimed_below: int | None = None
+        self._aimed_below: dict[Target, int] = {}
+        self._asks_at_once = False
         self._splits_for_timeouts: Counter[Target] = Counter()
         self._error: BaseException | None = None
         self._stopped = False
@@ -160,18 +162,29 @@ class Fetcher:
             self._account.chunks += 1
             if self._splits_for_timeouts:
                 del self._splits_for_timeouts[chunk.target]
-            self._follow_the_limit()
+            self._follow_what_is_known(chunk.target)
             self._plan.mark_read(chunk, sessions=sum(map(len, fetched.responses)), elapsed_s=fetched.slowest_s)
             self._held += 1
             self._keep(fetched)
+            for short in fetched.short:
+                self._turned_out_short(short)
             return
         self._failed(chunk, failure)
 
-    def _follow_the_limit(self) -> None:
-        limit = self._truncation.limit
-        if limit is not None and limit != self._aimed_below:
-            self._aimed_below = limit
-            self._plan.aim_below(limit)
+    def _follow_what_is_known(self, target: Target) -> None:
+        limit = self._truncation.limit_of(target)
+        if limit is not None and limit != self._aimed_below.get(target):
+            self._aimed_below[target] = limit
+            self._plan.aim_below(limit, target)
+        if self._truncation.end_is_ignored and not self._asks_at_once:
+            self._asks_at_once = True
+            self._plan.ask_at_once()
+
+    def _turned_out_short(self, short: ShortChunk) -> None:
+        if self._on_error == "raise":
+            self._end(short.error)
+        else:
+            self._account.failures.append(_failure(short.chunk.target, short.chunk.time_range, short.error))
 
     def _keep(self, fetched: FetchedChunk) -> None:
         if not self._in_order:
@@ -207,15 +220,7 @@ class Fetcher:
             unread += [(chunk.target, each) for each in self._plan.abandon(chunk.target)]
         elif isinstance(error, DeadlineExceeded):
             unread += [(target, each) for target in self._plan.targets for each in self._plan.abandon(target)]
-        self._account.failures += [
-            ChunkFailure(
-                service_location_id=target.service_location_id,
-                serial_number=target.serial_number,
-                time_range=each,
-                error=error,
-            )
-            for target, each in unread
-        ]
+        self._account.failures += [_failure(target, each, error) for target, each in unread]
 
     # --- ending -------------------------------------------------------------------------------------------------------
 
@@ -244,6 +249,15 @@ class Fetcher:
             # Shielded, so that no task is left when the consumer itself is cancelled.
             with anyio.CancelScope(shield=True):
                 await asyncio.wait(self._tasks)
+
+
+def _failure(target: Target, time_range: TimeRange, error: SmappeeError) -> ChunkFailure:
+    return ChunkFailure(
+        service_location_id=target.service_location_id,
+        serial_number=target.serial_number,
+        time_range=time_range,
+        error=error,
+    )
 
 
 def _took_too_long(error: SmappeeError) -> bool:

@@ -163,11 +163,16 @@ class Plan:
         self._enqueue(queue, first=True)
         return True
 
-    def aim_below(self, sessions: int) -> None:
-        """The service stops at this number of sessions: aim at half of it."""
+    def aim_below(self, sessions: int, target: Target) -> None:
+        """The service stops at this number of sessions for a target: aim at half of it."""
+        sizer = self._queues[target].sizer
+        if sizer.target_sessions is not None:
+            sizer.target_sessions = max(1, min(sizer.target_sessions, sessions // 2))
+
+    def ask_at_once(self) -> None:
+        """Short ranges do not make responses shorter: ask for all that is left of a target at once."""
         for queue in self._queues.values():
-            if queue.sizer.target_sessions is not None:
-                queue.sizer.target_sessions = max(1, min(queue.sizer.target_sessions, sessions // 2))
+            queue.sizer.target_sessions = None
 
     def abandon(self, target: Target) -> list[TimeRange]:
         """Ask for nothing more of a target; returns what was not asked for yet."""

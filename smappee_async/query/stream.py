@@ -10,7 +10,6 @@ from contextlib import aclosing, contextmanager
 from types import TracebackType
 from typing import Final, Self
 
-import anyio
 import attrs
 
 from smappee_async.defaults import SLICE_SESSIONS
@@ -41,8 +40,7 @@ _START_MS: Final[Callable[[ChargingSession], int]] = operator.attrgetter("from_m
 class Service:
     """What a stream needs of the open client.
 
-    :param truncation: what is known of a limit on the sessions in one response; shared by all streams.
-    :param verifying: held while a response is verified; shared by all streams.
+    :param truncation: what is known of silent limits on responses; shared by all streams.
     :param check: raises :class:`ClientClosed` unless the client can be used from this loop and process.
     :param opened: is given each fetcher, so that closing the client stops it.
     """
@@ -51,7 +49,6 @@ class Service:
     base_url: str
     limits: Limits
     truncation: TruncationCheck
-    verifying: anyio.Lock
     reporter: EventReporter
     check: Callable[[], None]
     opened: Callable[[Fetcher], None]
@@ -296,7 +293,6 @@ class _Reader:
             service.base_url,
             query.state,
             truncation=service.truncation,
-            verifying=service.verifying,
             reporter=service.reporter,
             cost=self.account.cost,
             deadline_at=None if query.deadline is None else now_s + query.deadline.total_seconds(),

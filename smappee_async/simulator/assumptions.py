@@ -6,9 +6,12 @@ client should be correct under every combination.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ActiveFilter = Literal["strict", "lenient", "ignored"]
 ActiveDefault = Literal["completed", "active", "everything"]
@@ -17,6 +20,8 @@ SerialNumberType = Literal["number", "text"]
 FieldProfile = Literal["documented", "seen", "both"]
 OldRefreshToken = Literal["dies", "lives"]
 RefreshReuse = Literal["revokes_family", "refused"]
+LimitKeeps = Literal["first", "newest", "oldest"]
+RangeFilter = Literal["strict", "start_only", "ignored"]
 EmptyResponse = Literal["array", "no_content", "empty_body"]
 
 
@@ -83,9 +88,27 @@ class Assumptions:
     """Lifetime of an access token, in seconds: 36000 [D]; 86400 [C]; 10800 [D, in an older revision]."""
 
     session_limit: int | None = None
-    """The most sessions in one response, in the order served; the service leaves out the others without a sign.
+    """The most sessions in one response; the service leaves out the others without a sign.
 
     ``None`` [A]: no limit is documented, and none was seen. A number [A]: a client should notice such a limit.
+    """
+
+    session_limit_by_park: Mapping[int, int] | None = None
+    """The same for single parks, by their service location id; ``session_limit`` holds for the others. [A]"""
+
+    size_limit_bytes: int | None = None
+    """The largest body of a response; the service leaves out further sessions without a sign.
+
+    ``None`` [A]: no limit is documented, and none was seen. A number [A].
+    """
+
+    limit_keeps: LimitKeeps = "first"
+    """Which sessions a limit keeps: the ``first`` in the order served [A], the ``newest`` [A] or the ``oldest`` [A]."""
+
+    range_filter: RangeFilter = "strict"
+    """Which part of the parameter ``range`` has an effect.
+
+    ``strict`` [D]: both. ``start_only`` [A]: the end has none. ``ignored`` [A]: the service gives all sessions.
     """
 
     empty_response: EmptyResponse = "array"

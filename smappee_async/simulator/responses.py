@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Literal
 
+import attrs
+
 from .cache import BytesCache
 from .mixing import mix
 from .schedule import LONGEST_SESSION_MS, by_start
@@ -36,6 +38,9 @@ class SessionResponses:
         self._world = world
         self._assumptions = assumptions
         self._newest_first = assumptions.order == "newest_first"
+        self._is_limited = assumptions.size_limit_bytes is not None or (
+            assumptions.session_limit is not None or bool(assumptions.session_limit_by_park)
+        )
         self._whole = BytesCache(cache_bytes * 3 // 4)
         self._days = BytesCache(cache_bytes // 4)
 
@@ -46,7 +51,7 @@ class SessionResponses:
     async def body(self, query: SessionQuery, at_ms: int) -> tuple[bytes, int]:
         """The JSON array for a query at a moment, and its number of sessions."""
         assumptions = self._assumptions
-        if assumptions.order == "shuffled" or assumptions.session_limit is not None:
+        if assumptions.order == "shuffled" or self._is_limited:
             records = await self.records(query, at_ms)
             body, count = encode_records(records), len(records)
         else:
@@ -65,9 +70,10 @@ class SessionResponses:
         assumptions, yielder = self._assumptions, _Yielder()
         state = _state(query, assumptions)
         start_ms, end_ms = self._bounds(query, at_ms, state, settling_ms)
+        limit = self._session_limit(query.service_location_id) if assumptions.limit_keeps == "first" else None
         # With a settling time, a session that has ended may have to be sent as an open one.
         selection: State = "all" if settling_ms else state
-        enough = None if settling_ms or assumptions.order == "shuffled" else assumptions.session_limit
+        enough = None if settling_ms or assumptions.order == "shuffled" else limit
         sessions: list[SimulatedSession] = []
         for key, _, _ in self._blocks(query, start_ms, end_ms):
             sessions += await self._block(query, key, start_ms, end_ms, at_ms=at_ms, state=selection, yielder=yielder)
@@ -81,10 +87,30 @@ class SessionResponses:
             seems_open = session.open_at(at_ms) or unsettled == "open"
             if state == "all" or seems_open == (state == "active"):
                 records.append(_settle(record(session, at_ms, assumptions), unsettled))
-                if len(records) == assumptions.session_limit:
+                if len(records) == limit:
                     break
             await yielder.spend(1)
-        return records
+        return self._limited(records, query.service_location_id) if self._is_limited else records
+
+    def _session_limit(self, park: int) -> int | None:
+        by_park = self._assumptions.session_limit_by_park or {}
+        return by_park.get(park, self._assumptions.session_limit)
+
+    def _limited(self, records: list[Record], park: int) -> list[Record]:
+        """The records that a limit keeps, in the order served."""
+        assumptions = self._assumptions
+        kept = list(range(len(records)))
+        if assumptions.limit_keeps != "first":
+            kept.sort(key=lambda each: int(str(records[each]["from"])), reverse=assumptions.limit_keeps == "newest")
+        kept = kept[: self._session_limit(park)]
+        if assumptions.size_limit_bytes is not None:
+            size_bytes = len(b"[]")
+            for number, each in enumerate(kept):
+                size_bytes += len(encode(records[each])) + (number > 0)
+                if size_bytes > assumptions.size_limit_bytes:
+                    del kept[number:]
+                    break
+        return [records[each] for each in sorted(kept)]
 
     async def _parts(self, query: SessionQuery, at_ms: int) -> list[tuple[bytes, int]]:
         """Comma-separated records in the order served, with the number of them in each part."""
@@ -114,6 +140,9 @@ class SessionResponses:
 
     def _bounds(self, query: SessionQuery, at_ms: int, state: State, settling_ms: int = 0) -> tuple[int, int]:
         """The range of starts that has to be searched: nothing in the future, and of the past only what is needed."""
+        range_filter = self._assumptions.range_filter
+        if range_filter != "strict":
+            query = attrs.evolve(query, end_ms=None, start_ms=0 if range_filter == "ignored" else query.start_ms)
         start_ms = query.start_ms
         if state == "active":
             earliest_ms = self._world.earliest_open_ms(query.service_location_id, at_ms - settling_ms)

@@ -271,15 +271,14 @@ async def test_a_retry_after_beyond_the_patience_that_is_left_is_raised(cloud: C
     assert now() - began < 1
 
 
-async def test_a_deadline_holds_while_the_response_of_another_stream_is_verified(cloud: Cloud) -> None:
+async def test_a_deadline_is_kept_while_the_response_of_another_stream_is_verified(cloud: Cloud) -> None:
     client = await logged_in(cloud)
     cloud.sim.add_fault(Fault("stall_before_headers", service_location_id=1003, skip=1, delay_s=15))
     slow = asyncio.create_task(client.sessions(1003, MARCH).collect())
     await asyncio.sleep(1)
     began = now()
 
-    with pytest.raises(DeadlineExceeded):
-        await client.sessions(1002, TimeRange.year(2025, tz="UTC"), deadline=timedelta(seconds=2)).collect()
+    await client.sessions(1002, TimeRange.year(2025, tz="UTC"), deadline=timedelta(seconds=2)).collect()
 
     assert now() - began <= 2.1
     await slow

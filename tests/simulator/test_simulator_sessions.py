@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 
 import pytest
@@ -279,6 +280,37 @@ async def test_a_shuffled_response_is_always_the_same_disorder(serve: Serve) -> 
 async def test_a_result_cap_keeps_the_first_of_the_order_served(serve: Serve, order: str, ids: list[int]) -> None:
     assumptions = Assumptions(session_limit=2, order=order)  # type: ignore[arg-type]
     assert await (await serve(few(5), assumptions=assumptions)).ids() == ids
+
+
+@pytest.mark.parametrize(("keeps", "ids"), [("first", [5, 4]), ("newest", [5, 4]), ("oldest", [2, 1])])
+async def test_a_result_cap_keeps_one_end_in_the_order_served(serve: Serve, keeps: str, ids: list[int]) -> None:
+    assumptions = Assumptions(session_limit=2, limit_keeps=keeps)  # type: ignore[arg-type]
+    assert await (await serve(few(5), assumptions=assumptions)).ids() == ids
+
+
+async def test_a_result_cap_can_hold_for_one_park_only(serve: Serve) -> None:
+    caller = await serve(WORLD, assumptions=Assumptions(session_limit_by_park={1003: 7}))
+    served = await caller.sessions(f"range={NOW_MS - 60 * DAY_MS}", park=1003)
+    others = await caller.sessions(f"range={NOW_MS - 60 * DAY_MS}", park=1002)
+    assert len(served) == 7 < len(others)
+
+
+async def test_a_cap_on_the_size_leaves_out_whole_records(serve: Serve) -> None:
+    caller = await serve(WORLD, assumptions=Assumptions(size_limit_bytes=20_000))
+    reply = await caller.ask(f"range={NOW_MS - 60 * DAY_MS}", park=1003)
+    whole = await (await serve(WORLD)).sessions(f"range={NOW_MS - 60 * DAY_MS}", park=1003)
+    served = json.loads(reply.body)
+    assert 19_000 < len(reply.body) <= 20_000
+    assert served == whole[: len(served)]
+
+
+@pytest.mark.parametrize(
+    ("range_filter", "ids"), [("strict", [3]), ("start_only", [5, 4, 3]), ("ignored", [5, 4, 3, 2, 1])]
+)
+async def test_the_range_selects_in_the_assumed_way(serve: Serve, range_filter: str, ids: list[int]) -> None:
+    caller = await serve(few(5), assumptions=Assumptions(range_filter=range_filter))  # type: ignore[arg-type]
+    starts = {record["id"]: record["from"] for record in await caller.sessions("range=0")}
+    assert await caller.ids(f"range={starts[3]},{starts[3] + 1}") == ids
 
 
 async def test_a_result_cap_holds_for_a_computed_park(serve: Serve) -> None:
