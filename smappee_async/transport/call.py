@@ -200,7 +200,7 @@ class Caller:
             if decision is None:
                 raise outcome
             last_cost = decision.cost
-            await self._wait(decision, outcome, request, parent_id)
+            await self._wait(decision, outcome, request, parent_id, at_gate=token is not None)
 
     async def _accepts(self, token: Secret, refused: Request, cost: CallCost, parent_id: int | None) -> bool:
         """Whether the service accepts a token for another call than the refused one."""
@@ -277,11 +277,16 @@ class Caller:
         return RetryDecision(wait_s=max(interval_s * (1 + self._jitter()), asked_s or 0.0), pause=True, cost=0)
 
     async def _wait(
-        self, decision: RetryDecision, error: RequestError, request: Request, parent_id: int | None
+        self, decision: RetryDecision, error: RequestError, request: Request, parent_id: int | None, *, at_gate: bool
     ) -> None:
+        """Wait before another attempt.
+
+        :param at_gate: whether a pause is waited for at the gate. A call without a token does not get there.
+        """
         if decision.pause:
             self._gate.pause(decision.wait_s, error.reason)  # all calls wait at the gate, this one too
-            return
+            if at_gate:
+                return
         with self._reporter.operation(
             "wait", request.facts, parent_id=parent_id, detail=error.reason, wait_s=decision.wait_s
         ):

@@ -228,6 +228,7 @@ async def test_an_outage_of_a_second_does_not_end_a_stream_that_must_log_in_firs
     asyncio.get_running_loop().call_later(1, cloud.sim.clear_faults)
 
     assert told(await client.sessions(1001, QUARTER).collect()) == cloud.truth([1001], QUARTER)
+    assert cloud.sim.hits("token") <= 12
 
 
 async def test_in_a_long_outage_a_default_client_sends_little_more_than_once_a_call(cloud: Cloud) -> None:
