@@ -76,7 +76,7 @@ def store_of(kind: StoreKind, place: str) -> FileTokenStore | RedisTokenStore:
     if kind == "file":
         return FileTokenStore(place)
     store = RedisTokenStore(place, KEY)
-    store._lease_s = LEASE_S  # noqa: SLF001 - shorter than may be set, as the time-out of the token call is
+    store._lease_s = LEASE_S  # shorter than may be set, as the time-out of the token call is
     return store
 
 
