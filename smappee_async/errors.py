@@ -131,7 +131,7 @@ class SmappeeError(Exception):
         return hash((type(self), self.reason, self.facts))
 
 
-def unwrap(outcome: ResultT | BaseException) -> ResultT:
+def unwrap(outcome: ResultT | BaseException | ResponseDecodeError) -> ResultT:  # pyright does not match a subclass
     """Return a result, or raise the error that was returned in its place, without the frames that it has been through.
 
     The secret-safe raise: a function that handles a token, a password or a response body *returns* its error, and its

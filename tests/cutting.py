@@ -114,8 +114,8 @@ async def by_group(call: Coroutine[Any, Any, object], number: int, errors: list[
 
 async def by_move_on_after(call: Coroutine[Any, Any, object], number: int, errors: list[BaseException]) -> int:
     scope = anyio.move_on_after(60)
+    stepped = Stepped(call, _at(number, lambda: _pass_the_deadline(scope)))
     with scope:
-        stepped = Stepped(call, _at(number, lambda: _pass_the_deadline(scope)))
         await _noting(stepped, errors)
     assert scope.cancelled_caught == bool(errors)
     assert not _cancelling()

@@ -181,6 +181,7 @@ def test_a_cluster_can_be_used_but_its_replicas_not_waited_for() -> None:
         (exceptions.BusyLoadingError("LOADING"), "is not ready"),
         (exceptions.ClusterDownError("CLUSTERDOWN"), "is not ready"),
         (exceptions.RedisClusterException("no node"), "is not ready"),
+        (exceptions.MovedError("1234 127.0.0.1:7001"), "is a cluster.*RedisCluster"),
         (exceptions.TimeoutError("Timeout reading from host"), "did not answer in time"),
         (exceptions.ConnectionError("Error 111 connecting to host"), "could not be reached.*host, port and TLS"),
         (ConnectionResetError(104, "reset"), "could not be reached"),

@@ -42,6 +42,11 @@ _SENTENCES: Final[tuple[tuple[tuple[type[Exception], ...], str, str], ...]] = (
         "Wait, or look at the state of Redis",
     ),
     (
+        (exceptions.AskError, exceptions.ClusterCrossSlotError),
+        "is a cluster, and the client is not",
+        "Give the store a redis.asyncio.RedisCluster",
+    ),
+    (
         (ssl.SSLError,),
         "does not speak TLS at this port, or has a certificate that is not trusted",
         "Check the port, and give the file of your own CA: rediss://HOST:6379/0?ssl_ca_certs=FILE",
@@ -49,7 +54,7 @@ _SENTENCES: Final[tuple[tuple[tuple[type[Exception], ...], str, str], ...]] = (
     (
         (exceptions.TimeoutError, TimeoutError),
         "did not answer in time",
-        "Check Redis and the network; a Redis client of your own may have a longer socket_timeout",
+        "Check Redis, the network, and whether this port speaks TLS (rediss://) or not",
     ),
     (
         (exceptions.ConnectionError, OSError),
