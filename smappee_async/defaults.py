@@ -89,6 +89,8 @@ REFRESH_RETRY_S: Final = 30.0
 #: A token call must end long before the lease of the store's lock does.
 TOKEN_TIMEOUT_S: Final = 20.0
 LOCK_LEASE_S: Final = 60.0
+#: A renewal under a lease reads and marks the record, 5 s each at the longest, and makes a token call.
+SHORTEST_LEASE_S: Final = 30.0
 #: Time between two tries to get a lock that another process holds; a renewal takes about as long.
 LOCK_POLL_S: Final = 0.05
 #: A longer ``expires_in`` is cut to this; 36000 is documented, 86400 was seen.

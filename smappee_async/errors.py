@@ -33,7 +33,7 @@ from typing import Protocol, Self, TypeVar
 import attrs
 
 ResultT = TypeVar("ResultT")
-ErrorT = TypeVar("ErrorT", bound="SmappeeError")
+ErrorT = TypeVar("ErrorT", bound=BaseException)
 
 
 class RangeBounds(Protocol):
@@ -131,14 +131,16 @@ class SmappeeError(Exception):
         return hash((type(self), self.reason, self.facts))
 
 
-def unwrap(outcome: ResultT | SmappeeError | ResponseDecodeError) -> ResultT:  # pyright does not match a subclass
+def unwrap(outcome: ResultT | BaseException | ResponseDecodeError) -> ResultT:  # pyright does not match a subclass
     """Return a result, or raise the error that was returned in its place, without the frames that it has been through.
 
     The secret-safe raise: a function that handles a token, a password or a response body *returns* its error, and its
     caller, whose frames hold none of these, passes what came back to this function. So neither the traceback nor the
     context of the error leads to a frame that holds a secret: a crash reporter that shows local variables shows none.
+
+    A cancellation goes the same way. It stays the same exception, because time-outs and cancel scopes look at it.
     """
-    if isinstance(outcome, SmappeeError):
+    if isinstance(outcome, BaseException):
         raise without_frames(outcome)
     return outcome
 

@@ -73,7 +73,11 @@ class Orders:
 
 def store_of(kind: StoreKind, place: str) -> FileTokenStore | RedisTokenStore:
     """The store that all processes share."""
-    return FileTokenStore(place) if kind == "file" else RedisTokenStore(place, KEY, lease_s=LEASE_S)
+    if kind == "file":
+        return FileTokenStore(place)
+    store = RedisTokenStore(place, KEY)
+    store._lease_s = LEASE_S  # shorter than may be set, as the time-out of the token call is
+    return store
 
 
 def work(orders: Orders, counts: Array[c_int64], over: Array[c_int64]) -> None:

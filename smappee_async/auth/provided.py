@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smappee_async.auth.credentials import TokenProvider
-from smappee_async.errors import AuthenticationError
+from smappee_async.errors import AuthenticationError, without_frames
 from smappee_async.protocol.oauth import usable_token
 from smappee_async.secret import Secret
 
@@ -23,7 +23,16 @@ class ProvidedTokens:
 
         :raises AuthenticationError: the provider gave no token that can be used, or the one that Smappee had refused.
         """
-        token = usable_token(await self._provider.access_token(None if rejected is None else rejected.reveal()))
+        interruption: BaseException | None = None
+        token: Secret | None = None
+        try:
+            token = usable_token(await self._provider.access_token(None if rejected is None else rejected.reveal()))
+        except Exception:
+            raise  # of the host's own code, which may want its frames
+        except BaseException as error:  # noqa: BLE001 - a cancellation leaves without the frames that hold tokens
+            interruption = error
+        if interruption is not None:
+            raise without_frames(interruption)
         if token is None:
             raise AuthenticationError(
                 "the token provider gave no usable access token",

@@ -96,6 +96,8 @@ class TokenRenewer:
         stored = await self._saver.load()
         self._check_account(stored)
         if (adopted := self._adopt(stored, this_round)) is not None:
+            if self._saver.is_behind:
+                await self._saver.save(adopted, None)
             return adopted
         self.refusals.check(stored.token)
         refresh_token = self._credentials.refresh_token if stored.token is None else stored.token.refresh_token
@@ -128,6 +130,7 @@ class TokenRenewer:
         token, before = stored.token, self._current.access_token
         if token is None or not self._current.adopt(token, self._clocks.now()):
             return None
+        self._saver.known.follow(token)
         detail = "taken from the token store"
         if token.access_token != before:
             self._forget_old_failures()
@@ -155,6 +158,8 @@ class TokenRenewer:
                 raise _StartOver
             started = self._clocks.now()
             outcome = await self._endpoint.refresh(refresh_token)
+            if isinstance(outcome, Unclear):
+                self._saver.known.sent_without_response(refresh_token)
             is_lost = isinstance(outcome, Unclear) and not outcome.server_failed
             if not is_lost or is_replay or self._credentials.can_log_in:
                 break

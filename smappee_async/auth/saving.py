@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-import attrs
-
 from smappee_async import defaults
+from smappee_async.auth.known import KnownPairs
 from smappee_async.auth.stores import TokenStore
 from smappee_async.auth.tokens import StoredToken, Token
 from smappee_async.errors import TokenStoreError
@@ -22,22 +21,23 @@ class TokenSaver:
     it comes before the pair that the store still holds.
 
     :ivar unsaved: the latest pair, while the store does not hold it.
+    :ivar is_behind: whether the store held something older than the latest pair when it was read.
+    :ivar known: the pairs that this process knows.
     """
 
     def __init__(self, store: TokenStore, reporter: EventReporter) -> None:
         self._store = store
         self._reporter = reporter
         self.unsaved: Token | None = None
-        # The pairs that the unsaved one comes from. It may be written in their place only.
-        self._replaced: tuple[Token | None, ...] = ()
+        self.is_behind = False
+        self.known = KnownPairs()
         self._retrying: asyncio.Task[None] | None = None
 
     async def load(self) -> StoredToken:
-        """What the store holds, or the newer pair that the store failed to take."""
+        """What the store holds, or the newer pair that this process has: the store failed to take it, or lost it."""
         stored = await self._load()
-        if self.unsaved is not None and _may_replace(stored, self._replaced):
-            return attrs.evolve(stored, token=self.unsaved, refreshing=False)
-        return stored
+        self.is_behind = self.known.is_behind(stored)
+        return self.known.corrected(stored)
 
     async def save(self, token: Token, replaced: Token | None) -> StoredToken | None:
         """Write a new pair, unless the store holds a newer one.
@@ -46,10 +46,11 @@ class TokenSaver:
         :return: what the store holds now; ``None`` if it failed. Then saving goes on in the background.
         """
         # There is no await before these lines: if this task is cancelled from here on, the pair is saved all the same.
-        self.unsaved, self._replaced = token, (replaced, *self._replaced)
+        self.unsaved = token
+        self.known.follow(token, replaced)
         try:
             async with asyncio.timeout(defaults.TOKEN_TIMEOUT_S):
-                return await self._write(token, self._replaced)
+                return await self._write(token)
         except Exception as error:  # noqa: BLE001 - to lose the pair would cost more than to use it unsaved
             self.report_failure(describe(error))
         if self._retrying is None or self._retrying.done():
@@ -80,16 +81,18 @@ class TokenSaver:
     async def _load(self) -> StoredToken:
         return await self._store.load() or StoredToken()
 
-    async def _write(self, token: Token, replaced: tuple[Token | None, ...]) -> StoredToken:
+    async def _write(self, token: Token) -> StoredToken:
         for _ in range(defaults.RENEWAL_ROUNDS):
             stored = await self._load()
-            if _may_replace(stored, replaced):
+            # A pair may be written only in place of one that it comes from.
+            if self.known.is_behind(stored):
                 new = stored.following(token)
                 if not await self._store.replace(stored.generation, new):
                     continue
                 stored = new
+            self.known.saw(stored)
             if self.unsaved is token:
-                self.unsaved, self._replaced = None, ()
+                self.unsaved = None
             return stored
         raise TokenStoreError("the token store changes at every try to write to it")
 
@@ -108,12 +111,7 @@ class TokenSaver:
         try:
             async with asyncio.timeout(defaults.CLOSE_WAIT_S), self._store.lock():
                 if self.unsaved is not None:  # waiting for the lock takes time
-                    await self._write(self.unsaved, self._replaced)
+                    await self._write(self.unsaved)
         except Exception as error:  # noqa: BLE001 - a host's store may raise any exception
             return describe(error)
         return None
-
-
-def _may_replace(stored: StoredToken, replaced: tuple[Token | None, ...]) -> bool:
-    """Whether the store is empty, or holds a pair that the new one comes from."""
-    return stored.token is None or stored.token in replaced

@@ -16,7 +16,7 @@ from yarl import URL
 
 from smappee_async._version import __version__
 from smappee_async.defaults import KEEPALIVE_S
-from smappee_async.errors import CallFacts, ConfigurationError, RequestError, ResponseTooLarge, TransportError, unwrap
+from smappee_async.errors import CallFacts, ConfigurationError, ResponseTooLarge, TransportError, unwrap
 from smappee_async.limits import Limits
 from smappee_async.protocol.requests import Request
 from smappee_async.protocol.responses import Response
@@ -89,7 +89,7 @@ class HttpTransport:
         """
         return unwrap(await self._exchange(request, access_token))
 
-    async def _exchange(self, request: Request, access_token: Secret | None) -> Response | RequestError:
+    async def _exchange(self, request: Request, access_token: Secret | None) -> Response | BaseException:
         timeout = asyncio.timeout(self._limits.attempt_timeout_s)
         try:
             async with (
@@ -127,6 +127,8 @@ class HttpTransport:
             return TransportError(
                 f"the call failed inside the HTTP library ({type(error).__name__})", facts=request.facts
             )
+        except BaseException as error:  # noqa: BLE001 - a cancellation: it leaves, but not through aiohttp's frames
+            return error
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes | bytearray | None:
         """The body, decompressed; ``None`` as soon as it is known to be too large."""

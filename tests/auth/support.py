@@ -7,6 +7,7 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -237,6 +238,11 @@ class Stage:
         token = self.service.oauth.grant(form, self.clock.monotonic).body["refresh_token"]
         assert isinstance(token, str)
         return token
+
+    def a_pair(self, number: int) -> Token:
+        """A pair that no service gave; a larger number is newer."""
+        expires_at = datetime.fromtimestamp(self.clock.wall + number, UTC)
+        return Token(f"access-{number}", f"refresh-{number}", expires_at)
 
     async def kept(self) -> StoredToken:
         stored = await self.store._store.load()

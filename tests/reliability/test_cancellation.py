@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 
 from smappee_async import SmappeeClient
 from smappee_async.simulator import Simulator
+from tests.cutting import Stepped
 
 from .support import MARCH, NOTHING, Connect, client_of, connector_of, left_behind, until
 
@@ -22,39 +23,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("loop_faults")]
 MOST = 10
 
 # --- ways to cancel -------------------------------------------------------------------------------------------------------
-
-
-class Stepped:
-    """Runs a coroutine and says whenever it gives way: how often it has, and what it waits for."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, object], on_step: Callable[[int, Any], None]) -> None:
-        self._coroutine = coroutine
-        self._on_step = on_step
-        self.steps = 0
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        resume: Callable[[], Any] = lambda: self._coroutine.send(None)  # noqa: E731
-        while True:
-            try:
-                awaited = resume()
-            except StopIteration:
-                return
-            self.steps += 1
-            self._on_step(self.steps, awaited)
-            try:
-                value = yield awaited
-            except BaseException as error:  # noqa: BLE001 - handed on as it is
-                resume = _throwing(self._coroutine, error)
-            else:
-                resume = _sending(self._coroutine, value)
-
-
-def _throwing(coroutine: Coroutine[Any, Any, object], error: BaseException) -> Callable[[], Any]:
-    return lambda: coroutine.throw(error)
-
-
-def _sending(coroutine: Coroutine[Any, Any, object], value: Any) -> Callable[[], Any]:
-    return lambda: coroutine.send(value)
 
 
 def at_turn(number: int, act: Callable[[], object]) -> Callable[[], int]:

@@ -9,14 +9,15 @@ import stat
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from random import random
 from typing import TypeVar
 
-import anyio
 from filelock import FileLock, Timeout
 
 from smappee_async.auth.stores import EndlessLease
+from smappee_async.auth.stores.turns import Turns
 from smappee_async.auth.tokens import StoredToken
 from smappee_async.defaults import LOCK_POLL_S, MAX_TOKEN_FILE_BYTES
 from smappee_async.errors import TokenStoreError, unwrap, without_frames
@@ -34,7 +35,8 @@ class FileTokenStore:
     """Stores tokens in a file that only its owner can read, and that is replaced as a whole.
 
     Processes that share the path share a lock file beside it. The system releases the lock when a process dies. Use a
-    local file system, because locks on network file systems are not reliable.
+    local file system, because locks on network file systems are not reliable. One store may be used from several
+    threads and event loops, and after a fork.
 
     :param path: the file. Its directory is created if necessary. ``~`` is the home directory.
     """
@@ -46,7 +48,9 @@ class FileTokenStore:
         # Always the same name, so that the next write removes the file that a killed process left behind.
         self._new_path = self._path.with_name(f".{self._path.name}.new")
         # Between the tasks of this process; the lock file is for other processes.
-        self._turn = anyio.Lock()
+        self._turns = Turns()
+        # The latest write, which may go on in its thread after its caller was cancelled.
+        self._latest_write = _done()
 
     def __repr__(self) -> str:
         return f"FileTokenStore({str(self._path)!r})"
@@ -54,7 +58,8 @@ class FileTokenStore:
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[EndlessLease]:
         """Wait for the lock. The system releases it when the process ends, even if it is killed."""
-        async with self._turn:
+        async with self._turns.take():
+            self._latest_write = _done()  # what is waited for below is of this holder and of this process
             attempt = _FileLockAttempt(self._lock_path)
             try:
                 # Polled, because a thread that waits in a system call cannot be cancelled.
@@ -62,7 +67,7 @@ class FileTokenStore:
                     await asyncio.sleep(LOCK_POLL_S * (0.5 + random()))
                 yield EndlessLease()
             finally:
-                await self._in_thread("cannot be unlocked", attempt.release)
+                await self._in_thread("cannot be unlocked", partial(attempt.release, self._latest_write))
 
     async def load(self) -> StoredToken | None:
         """The record; ``None`` if there is none. A file that is not a record is renamed, and counts as none.
@@ -76,7 +81,15 @@ class FileTokenStore:
 
         :raises TokenStoreError: the file could not be written. The old one is still whole.
         """
-        return await self._in_thread("cannot be written", lambda: self._replace(expected_generation, new))
+        written = self._latest_write = threading.Event()
+
+        def replace() -> bool:
+            try:
+                return self._replace(expected_generation, new)
+            finally:
+                written.set()
+
+        return await self._in_thread("cannot be written", replace)
 
     async def _in_thread(self, what_fails: str, work: Callable[[], ResultT]) -> ResultT:
         """Work on files in a thread, because a disk may block. A cancelled caller does not interrupt the work."""
@@ -165,6 +178,12 @@ class FileTokenStore:
         return TokenStoreError(f"the token file {self._path} {what}", advice=advice)
 
 
+def _done() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
 def _decode(data: bytes) -> StoredToken | None:
     """The record; ``None`` if the bytes are not one."""
     if len(data) > MAX_TOKEN_FILE_BYTES:
@@ -196,8 +215,9 @@ class _FileLockAttempt:
                 return False
             return True
 
-    def release(self) -> None:
-        """Release the lock, if it is held, and refuse to take it again."""
+    def release(self, latest_write: threading.Event) -> None:
+        """Release the lock, if it is held, and refuse to take it again. A write that goes on ends first."""
+        latest_write.wait()
         with self._mutex:
             self._is_over = True
             self._lock.release()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
@@ -13,11 +14,12 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar, cast
 
 import attrs
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.asyncio import Redis, RedisCluster
 
+from smappee_async.auth.stores.redis_errors import not_a_record, told
+from smappee_async.auth.stores.turns import OneLoop
 from smappee_async.auth.tokens import StoredToken, Token
-from smappee_async.defaults import LOCK_LEASE_S, LOCK_POLL_S, REDIS_TIMEOUT_S
+from smappee_async.defaults import LOCK_LEASE_S, LOCK_POLL_S, REDIS_TIMEOUT_S, SHORTEST_LEASE_S
 from smappee_async.errors import ConfigurationError, TokenStoreError, unwrap, without_frames
 from smappee_async.secret import Secret
 
@@ -63,21 +65,23 @@ class RedisTokenStore:
     The record has no time to live, and contains the tokens in clear text. Give Redis a policy that does not evict it
     (``maxmemory-policy noeviction`` or ``volatile-*``), a password, and TLS if you do not own the network.
 
-    :param client_or_url: a ``redis.asyncio`` client, which the host closes; or a URL such as
-        ``rediss://user:password@host:6379/0``. Then the store opens connections, and ``aclose`` or ``async with``
-        closes them.
+    A store belongs to one event loop of one process, as the connections of the Redis client do.
+
+    :param client_or_url: a ``redis.asyncio`` client, which the host closes: ``Redis``, ``RedisCluster``, or what
+        ``Sentinel.master_for`` gives. Or a URL such as ``rediss://user:password@host:6379/0``; then the store opens
+        connections, and ``aclose`` or ``async with`` closes them.
     :param key: the key of the record. The key of the lock is the same with ``:lock`` appended. Use one key for each
         account.
-    :param lease_s: after how many seconds the lock expires if its holder dies.
+    :param lease_s: after how many seconds the lock expires if its holder dies; at least 30, so that a renewal fits.
     :param replicas: how many replicas must confirm a write (``WAIT``). This loses fewer writes when a replica takes
-        over, but is no guarantee. A write fails if fewer replicas confirm it.
+        over, but is no guarantee. A write fails if fewer replicas confirm it. Not with a ``RedisCluster``.
     :param replicas_timeout_s: within how many seconds they must confirm it.
-    :raises ConfigurationError: the URL cannot be used.
+    :raises ConfigurationError: the URL cannot be used, or the lease is too short for a renewal.
     """
 
     def __init__(
         self,
-        client_or_url: Redis | str,
+        client_or_url: Redis | RedisCluster | str,
         key: str = "smappee-async:token",
         *,
         lease_s: float = LOCK_LEASE_S,
@@ -87,12 +91,26 @@ class RedisTokenStore:
         self._owned = isinstance(client_or_url, str)
         outcome = _connect(Secret(client_or_url)) if isinstance(client_or_url, str) else client_or_url
         del client_or_url  # a URL may contain a password, and an error would show this frame
-        self._redis: Redis = unwrap(outcome)
+        if isinstance(outcome, ConfigurationError):
+            raise without_frames(outcome)
+        self._redis: Redis | RedisCluster = outcome
+        if not SHORTEST_LEASE_S <= lease_s < math.inf:
+            raise ConfigurationError(
+                f"lease_s={lease_s:g} is too short for one renewal, or is no number of seconds",
+                advice=f"Use at least {SHORTEST_LEASE_S:g} seconds, or leave it at {LOCK_LEASE_S:g}",
+            )
+        if replicas and isinstance(self._redis, RedisCluster):
+            raise ConfigurationError(
+                "replicas cannot be waited for with a RedisCluster",
+                advice="Leave replicas at 0; a cluster has the setting min-replicas-to-write",
+            )
         self._key = key
         self._lock_key = f"{key}:lock"
         self._lease_s = lease_s
         self._replicas = replicas
         self._replicas_timeout_s = replicas_timeout_s
+        self._home = OneLoop()
+        self._commands: set[asyncio.Task[Any]] = set()
 
     def __repr__(self) -> str:
         return f"RedisTokenStore(key={self._key!r})"
@@ -106,7 +124,11 @@ class RedisTokenStore:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections that the store opened. Closing twice does nothing."""
+        """Let commands end, and close the connections that the store opened. Closing twice does nothing."""
+        if commands := self._commands.copy():
+            await asyncio.wait(commands, timeout=REDIS_TIMEOUT_S)
+            for command in commands:
+                command.cancel()
         if self._owned:
             await self._redis.aclose()
 
@@ -116,6 +138,7 @@ class RedisTokenStore:
 
         :raises TokenStoreError: Redis failed.
         """
+        self._home.check()
         holder = secrets.token_hex(16)
         tries: list[asyncio.Task[RedisLease | None]] = []  # at most one
         try:
@@ -135,33 +158,36 @@ class RedisTokenStore:
 
         :raises TokenStoreError: Redis failed, or something else is stored under the key.
         """
-        fields = await self._run(cast("Awaitable[dict[Any, Any]]", self._redis.hgetall(self._key)))
-        if not fields:
-            return None
-        stored = _decode({_text(name): _text(value) for name, value in fields.items()})
-        del fields
-        if stored is None:
-            raise TokenStoreError(
-                f"the value under the Redis key {self._key!r} is not a record of tokens",
-                advice="Give the store a key of its own, or delete this one",
-            )
-        return stored
+        self._home.check()
+        return await self._run(self._read())
 
     async def replace(self, expected_generation: int, new: StoredToken) -> bool:
         """Write ``new`` if the record is of this generation.
 
         :raises TokenStoreError: Redis failed. It may have written the whole record or nothing.
         """
+        self._home.check()
         return bool(await self._run(self._write(expected_generation, Secret(json.dumps(_encode(new))))))
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
+    async def _read(self) -> StoredToken | None:
+        fields = await cast("Awaitable[dict[Any, Any]]", self._redis.hgetall(self._key))
+        if not fields:
+            return None
+        stored = _decode({_text(name): _text(value) for name, value in fields.items()})
+        if stored is None:
+            raise not_a_record(self._key)
+        return stored
+
     async def _write(self, expected_generation: int, fields: Secret) -> object:
+        arguments = (str(expected_generation), *json.loads(fields.reveal()))
+        if not self._replicas or isinstance(self._redis, RedisCluster):
+            return await _eval(self._redis, _REPLACE, self._key, *arguments)
         # One connection for both, because WAIT is about the writes of its own connection.
         async with self._redis.client() as connection:
-            arguments = json.loads(fields.reveal())
-            written = await _eval(connection, _REPLACE, self._key, str(expected_generation), *arguments)
-            if written and self._replicas:
+            written = await _eval(connection, _REPLACE, self._key, *arguments)
+            if written:
                 timeout_ms = int(self._replicas_timeout_s * 1000)
                 confirmed = await connection.wait(self._replicas, timeout_ms)
                 if confirmed < self._replicas:
@@ -182,17 +208,25 @@ class RedisTokenStore:
             await self._run(_eval(self._redis, _RELEASE, self._lock_key, holder))
 
     async def _run(self, command: Awaitable[ResultT]) -> ResultT:
-        # The frames of the Redis client hold the tokens in clear text.
-        return unwrap(await _outcome(command))
+        """Run a command in a task of its own, which ends also when the caller is cancelled.
 
+        Otherwise a cancellation could be lost in the Redis client, or leave a connection in the middle of a response.
+        """
+        task = asyncio.create_task(self._outcome(command), name="smappee token command")
+        self._commands.add(task)
+        task.add_done_callback(self._commands.discard)
+        return unwrap(await asyncio.shield(task))
 
-async def _outcome(command: Awaitable[ResultT]) -> ResultT | TokenStoreError:
-    try:
-        return await command
-    except TokenStoreError as error:
-        return without_frames(error)
-    except (RedisError, OSError) as error:  # its text may contain the address, and the arguments of a script
-        return TokenStoreError(f"Redis, which keeps the tokens, failed ({type(error).__name__})")
+    async def _outcome(self, command: Awaitable[ResultT]) -> ResultT | BaseException:
+        """What a command gives. An error is returned, because the frames of the Redis client hold the tokens."""
+        try:
+            return await command
+        except TokenStoreError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - the client has errors with several roots
+            return told(error, self._key)
+        except BaseException as error:  # noqa: BLE001 - a cancellation, which stays one
+            return error
 
 
 @attrs.frozen
@@ -226,7 +260,7 @@ def _connect(url: Secret) -> Redis | ConfigurationError:
         return ConfigurationError("the URL of the Redis token store cannot be used", advice="Use redis://HOST:6379/0")
 
 
-def _eval(connection: Redis, script: str, key: str, *arguments: str) -> Coroutine[Any, Any, object]:
+def _eval(connection: Redis | RedisCluster, script: str, key: str, *arguments: str) -> Coroutine[Any, Any, object]:
     return cast("Coroutine[Any, Any, object]", connection.eval(script, 1, key, *arguments))
 
 
