@@ -44,7 +44,11 @@ python_use_unqualified_type_names = True
 # Other projects' pages are not looked up: that would need the network. Names without a page here are left as text.
 nitpick_ignore_regex = [
     ("py:.*", r"(aiohttp|asyncio|collections|datetime|decimal|enum|metrics|pathlib|redis|ssl|trace|types|typing)\b.*"),
-    ("py:.*", r"(bool|bytes|dict|float|frozenset|int|list|object|os\.PathLike|str|tuple|type|None|Self|Redis)"),
+    ("py:.*", r"(bool|bytes|dict|float|frozenset|int|list|object|os\.PathLike|str|tuple|type|None|Self)"),
+    ("py:.*", r"Redis|RedisCluster"),
+    # The choices of the simulator's switches, which each switch names.
+    ("py:class", r"ActiveFilter|ActiveDefault|Order|SerialNumberType|FieldProfile|OldRefreshToken|RefreshReuse"),
+    ("py:class", r"LimitKeeps|RangeFilter|EmptyResponse"),
     # Aliases and small types in signatures, which the text beside them explains.
     ("py:class", r"(.*\.)?JsonValue|OnEvent|smappee_async\.(errors\.RangeBounds|secret\.Secret)"),
     ("py:class", r"smappee_async\.query\.session_query\.QueryOptions"),
