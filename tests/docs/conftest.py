@@ -43,9 +43,9 @@ def simulator() -> Iterator[Mapping[str, str]]:
             process.wait(10)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def company_proxy() -> Iterator[ForwardProxy]:
-    """The proxy of a reader who has one."""
+    """The proxy of a reader who has one: for each test its own, so that no connection of it outlives the test."""
     with forward_proxy_in_thread() as proxy:
         yield proxy
 
