@@ -123,6 +123,9 @@ async def test_killed_processes_cost_a_login_each_at_most(sim: Simulator, tmp_pa
     async with Crew(sim, "file", str(path), linger_s=0.03) as crew:
         await crew.hire(5)
         await crew.rotated()
+        async with asyncio.timeout(10):
+            while not path.exists():  # a kill before the first save leaves no file to read
+                await asyncio.sleep(0.002)
         while len(crew.workers) > 1:
             sim.oauth.expire_access_tokens()
             await asyncio.sleep(chance.random() * 0.06)
