@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from smappee_async.errors import ConfigurationError
@@ -51,6 +51,22 @@ class Progress:
             "state": self._state,
             "read": dict(self._json),
         }
+
+
+def read_ranges(checkpoint: Checkpoint, target: Target) -> list[TimeRange]:
+    """The time ranges of a target that a checkpoint covers, earliest first."""
+    read = checkpoint["read"]
+    assert isinstance(read, dict)
+    return [_range(pair) for pair in _list(read.get(target.key, []))]
+
+
+def resume_from(state: SessionState, read: Mapping[Target, Sequence[TimeRange]]) -> Checkpoint:
+    """A checkpoint that covers these time ranges."""
+    progress = Progress(state, None)
+    for target, ranges in read.items():
+        for each in ranges:
+            progress.add(target, each)
+    return progress.to_json()
 
 
 def _to_json(ranges: list[TimeRange]) -> list[JsonValue]:
