@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -85,7 +86,7 @@ class SqliteStore:
     :param path: the file; it is made if it does not exist.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="smappee sqlite")
         self._connection: sqlite3.Connection | None = None
