@@ -124,15 +124,19 @@ class _Run:
         saved = await self._store.load(park)
         state = ParkState(self._since_ms) if saved.state is None else ParkState.from_json(saved.state)
         active = await self._source.read(park, TimeRange.from_ms(state.since_ms), "active")
-        if saved.state is None or state.backfill is not None:
-            await self._backfill(park, saved, state, active)
-        else:
+        if saved.state is not None and state.backfill is None:
             await self._revisit(park, saved, state, active)
+        elif await self._backfill(park, saved, state, active) and saved.state is not None:
+            # What ran or changed while the first reading was interrupted was read too early.
+            await self._visit(park)
 
     # --- the first reading --------------------------------------------------------------------------------------------
 
-    async def _backfill(self, park: int, saved: Saved, state: ParkState, active: Reading) -> None:
-        """Read a park for the first time, or go on with it: each batch is written with how far it came."""
+    async def _backfill(self, park: int, saved: Saved, state: ParkState, active: Reading) -> bool:
+        """Read a park for the first time, or go on with it: each batch is written with how far it came.
+
+        :return: whether it is complete.
+        """
         backfill = state.backfill or Backfill(began_ms=active.asked_ms)
         # Ids that ran before and do not now are found by the next visit.
         running = state.open | {session.id: session.from_ms for session in active.sessions}
@@ -143,13 +147,17 @@ class _Run:
         async with aclosing(steps):
             async for reading in steps:
                 if generation is None:
-                    return
+                    return False
                 state = attrs.evolve(state, backfill=attrs.evolve(backfill, read=list(reading.read)))
                 generation = await self._write_read(park, generation, state, reading)
-        if generation is not None:
-            done = attrs.evolve(state, backfill=None, tiers_ms=[backfill.began_ms] * len(self._tiers))
-            await self._commit(Commit(service_location_id=park, generation=generation, state=done.to_json()))
+        done = attrs.evolve(state, backfill=None, tiers_ms=[backfill.began_ms] * len(self._tiers))
+        if generation is None or not await self._commit(
+            Commit(service_location_id=park, generation=generation, state=done.to_json())
+        ):
+            return False
+        if saved.state is None:
             self._report += SyncReport(parks=1)
+        return True
 
     async def _write_read(self, park: int, generation: int | None, state: ParkState, reading: Reading) -> int | None:
         """Write some sessions of a first reading; returns the generation after it, or ``None`` if it is not ours."""

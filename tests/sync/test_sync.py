@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import attrs
 import pytest
 
-from smappee_async import NotFound, SessionStatus, SyncStoreError
+from smappee_async import NotFound, SessionStatus
 from smappee_async.sync import DEFAULT_TIERS, SqliteStore
 from smappee_async.sync.run import _Run
 
@@ -184,16 +183,3 @@ async def test_an_older_reading_never_replaces_a_newer_one(store: SqliteStore, p
 
     assert (await late).superseded == 1
     assert select(path, "SELECT energy FROM sessions") == [{"energy": 21.0}]
-
-
-async def test_a_newer_database_is_refused(path: Path) -> None:
-    async with SqliteStore(path):
-        pass
-    connection = sqlite3.connect(path)
-    connection.execute("UPDATE smappee_version SET version = 99")
-    connection.commit()
-    connection.close()
-
-    with pytest.raises(SyncStoreError, match="newer version"):
-        async with SqliteStore(path):
-            pass

@@ -229,7 +229,10 @@ class _Transaction:
         self._connection.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+        if kind is None:
+            self._connection.execute("COMMIT")
+        elif self._connection.in_transaction:  # SQLite rolls back by itself when the disk is full
+            self._connection.execute("ROLLBACK")
 
 
 def _row(session: ChargingSession) -> tuple[object, ...]:
