@@ -117,7 +117,7 @@ async def test_a_sync_that_is_cancelled_anywhere_is_made_good_by_the_next(path: 
         (park, each.id): str(each.status)
         for park in world.versions
         for one in ("completed", "active")
-        for each in world.listing(park, one)  # type: ignore[arg-type]
+        for each in world.listing(park, one)
     }
     assert {key: rows.get(key) for key in listed} == listed
     assert select(path, "PRAGMA integrity_check") == [{"integrity_check": "ok"}]
