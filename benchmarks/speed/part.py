@@ -19,6 +19,7 @@ PARTS: Final = (
     "memory",
     "imports",
     "planner",
+    "ordered",
     "fanout",
 )
 #: The parts that also have counts, which do not depend on how busy the machine is.

@@ -91,11 +91,18 @@ class Fetcher:
                 return None
             await self._wait_for_change()
 
+    def earliest_ms(self, target: Target) -> int | None:
+        """Where the next chunk of a target starts, in milliseconds since 1970; ``None`` if there is none."""
+        ready = self._ready_of.get(target)
+        starts = (self._plan.earliest_unread_ms(target), ready[0].chunk.time_range.start_ms if ready else None)
+        return min((start_ms for start_ms in starts if start_ms is not None), default=None)
+
     async def take_next_of(self, target: Target) -> FetchedChunk | None:
         """The next chunk of one target, by time; ``None`` when all of its chunks were taken or given up.
 
         :raises SmappeeError: what ends the stream.
         """
+        has_waited = False
         while True:
             self._check()
             ready = self._ready_of.setdefault(target, [])
@@ -104,6 +111,10 @@ class Fetcher:
                 return self._hand_over(ready.pop(0))
             if not ready and unread_ms is None:
                 return None
+            if not has_waited:
+                has_waited = True
+                self._plan.is_waited_for(target)
+                continue
             await self._wait_for_change()
 
     def _check(self) -> None:
@@ -115,9 +126,15 @@ class Fetcher:
 
     def _hand_over(self, fetched: FetchedChunk) -> FetchedChunk:
         self._held -= 1
-        fetched.has_more = self._plan.give_back(fetched.chunk)
+        if not self._is_given_back(fetched):
+            self._plan.give_back(fetched.chunk)
+        fetched.has_more = self._plan.has_more(fetched.chunk.target)
         self._start_more()
         return fetched
+
+    def _is_given_back(self, fetched: FetchedChunk) -> bool:
+        """Whether a chunk keeps no place while it waits for the consumer, because it holds nothing."""
+        return self._in_order and not any(fetched.responses)
 
     async def _wait_for_change(self) -> None:
         self._changed.clear()
@@ -166,6 +183,8 @@ class Fetcher:
             self._plan.mark_read(chunk, sessions=sum(map(len, fetched.responses)), elapsed_s=fetched.slowest_s)
             self._held += 1
             self._keep(fetched)
+            if self._is_given_back(fetched):
+                self._plan.give_back(chunk)
             for short in fetched.short:
                 self._turned_out_short(short)
             return

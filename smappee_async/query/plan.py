@@ -41,6 +41,8 @@ class _TargetQueue:
     """Starts of the chunks that are being read, in milliseconds."""
     held: int = 0
     """Chunks that were handed out and not given back."""
+    more: int = 0
+    """How many chunks more than usual may be held, because the consumer had to wait for this target."""
     is_queued: bool = False
     """Whether it is queued in the round robin."""
     is_abandoned: bool = False
@@ -58,6 +60,7 @@ class Plan:
     :param now_ms: about now, in milliseconds since 1970: the end that is assumed for an open range when it must be cut.
         It may be wrong, because the last chunk of an open range keeps the open end.
     :param per_target: how many chunks of one target may be held at once; ``None`` for no limit.
+    :param more: how many chunks beyond that may be held of all targets together, by those that the consumer waits for.
     """
 
     def __init__(
@@ -67,9 +70,11 @@ class Plan:
         target_sessions: int | None,
         now_ms: int,
         per_target: int | None = None,
+        more: int = 0,
     ) -> None:
         self._now_ms = now_ms
         self._per_target = per_target
+        self._more = more
         self._queues = {
             target: _TargetQueue(target, ChunkSizer(target_sessions), list(reversed(unread)))
             for target, unread in ranges.items()
@@ -111,7 +116,7 @@ class Plan:
     def _enqueue(self, queue: _TargetQueue, *, first: bool = False) -> None:
         if not queue.unasked or queue.is_queued:
             return
-        may_hold_more = self._per_target is None or queue.held < self._per_target
+        may_hold_more = self._per_target is None or queue.held < self._per_target + queue.more
         if may_hold_more and (not queue.in_flight or queue.sizer.is_known):
             queue.is_queued = True
             if first:
@@ -137,15 +142,24 @@ class Plan:
         queue.held -= 1
         self._settled(queue, chunk)
 
-    def give_back(self, chunk: Chunk) -> bool:
-        """A chunk that was read was handed over, and is no longer in memory.
-
-        :return: whether more of its target may come.
-        """
+    def give_back(self, chunk: Chunk) -> None:
+        """A chunk that was read was handed over, or holds nothing, so that it is no longer in memory."""
         queue = self._queues[chunk.target]
         queue.held -= 1
         self._enqueue(queue)
+
+    def has_more(self, target: Target) -> bool:
+        """Whether chunks of a target are held, or not asked for yet."""
+        queue = self._queues[target]
         return queue.held > 0 or bool(queue.unasked)
+
+    def is_waited_for(self, target: Target) -> None:
+        """The consumer waits for a chunk of this target, so from now on more of its chunks are read ahead."""
+        queue = self._queues[target]
+        if self._more and queue.unasked and queue.sizer.is_known:
+            self._more -= 1
+            queue.more += 1
+            self._enqueue(queue, first=True)
 
     def split(self, chunk: Chunk) -> bool:
         """Ask for a chunk again in shorter chunks, because its response is too large or too slow.
@@ -191,6 +205,7 @@ class Plan:
         queue.in_flight.discard(chunk.time_range.start_ms)
         if not queue.in_flight and not queue.unasked:
             self._unfinished.discard(queue.target)
+            self._more, queue.more = self._more + queue.more, 0
         self._enqueue(queue)
 
     # --- state ----------------------------------------------------------------------------------------------

@@ -23,16 +23,24 @@ runs = (
 Item = tuple[int, int]
 
 
+class Lists:
+    """A source that gives one list after another; before each it tells the start of the next item."""
+
+    def __init__(self, number: int, lists: list[list[int]], asked: list[int] | None = None) -> None:
+        self._number = number
+        self._lists = list(lists)
+        self._asked = [] if asked is None else asked
+
+    def earliest_ms(self) -> int | None:
+        return min((start for starts in self._lists for start in starts), default=None) if self._lists else None
+
+    async def following(self) -> list[Item]:
+        self._asked.append(self._number)
+        return [(start, self._number) for start in self._lists.pop(0)]
+
+
 def source_of(number: int, lists: list[list[int]], asked: list[int] | None = None) -> Source[Item]:
-    remaining = iter(lists)
-
-    async def following() -> list[Item] | None:
-        if asked is not None:
-            asked.append(number)
-        starts = next(remaining, None)
-        return None if starts is None else [(start, number) for start in starts]
-
-    return following
+    return Lists(number, lists, asked)
 
 
 async def merged(sources: list[Source[Item]]) -> list[Item]:
@@ -55,4 +63,15 @@ async def test_a_source_is_asked_for_more_only_when_its_items_were_handed_over()
     )
     seen = [(await anext(items))[0] for _ in range(3)]
     assert (seen, asked) == ([1, 2, 3], [0, 1])
-    assert (await anext(items), asked) == ((4, 0), [0, 1, 1])
+    assert (await anext(items), asked) == ((4, 0), [0, 1])
+    assert (await anext(items), asked) == ((5, 1), [0, 1, 1])
+
+
+@pytest.mark.anyio
+async def test_an_item_is_handed_over_without_waiting_for_sources_that_bring_none_earlier() -> None:
+    asked: list[int] = []
+    items = merge_by_start([source_of(0, [[1, 2]], asked), source_of(1, [[7]], asked)], lambda item: item[0])
+
+    assert [(await anext(items))[0] for _ in range(2)] == [1, 2]
+    assert asked == [0]
+    assert (await anext(items), asked) == ((7, 1), [0, 1])

@@ -229,6 +229,19 @@ def test_a_target_that_is_full_lets_the_others_pass_until_it_gives_back() -> Non
     assert following(plan) == Chunk(full, days(2)[0])
 
 
+def test_of_a_target_that_the_consumer_waits_for_more_is_held_within_what_all_may_hold_more() -> None:
+    full, other = PARKS[:2]
+    ranges = {park: [TimeRange.from_ms(START, START + 400 * DAY)] for park in (full, other)}
+    plan = Plan(ranges, target_sessions=50, now_ms=NOW, per_target=1, more=2)
+    for chunk in [following(plan), following(plan)]:
+        plan.mark_read(chunk, sessions=1000)
+    assert plan.next() is None
+    for _ in range(3):
+        plan.is_waited_for(full)
+
+    assert [chunk.target for chunk in iter(plan.next, None)] == [full, full]
+
+
 def test_one_chunk_at_a_time_is_asked_of_a_target_until_its_density_is_known() -> None:
     plan = Plan({PARKS[0]: [TimeRange.from_ms(START, NOW)]}, target_sessions=50, now_ms=NOW)
     first = following(plan)
@@ -327,7 +340,7 @@ def test_a_chunk_of_an_abandoned_target_is_not_cut_for_its_parts_would_be_asked(
 
 
 @pytest.mark.parametrize("abandoned", [False, True])
-def test_a_chunk_that_is_given_back_says_whether_more_of_its_target_may_come(*, abandoned: bool) -> None:
+def test_the_plan_says_whether_more_of_a_target_may_come(*, abandoned: bool) -> None:
     unread = [TimeRange.from_ms(START, START + DAY), TimeRange.from_ms(START + 2 * DAY)]
     plan = Plan({PARKS[0]: unread, PARKS[1]: unread[:1]}, target_sessions=None, now_ms=NOW)
     more = []
@@ -335,6 +348,7 @@ def test_a_chunk_that_is_given_back_says_whether_more_of_its_target_may_come(*, 
         plan.mark_read(chunk)
         if abandoned:
             plan.abandon(PARKS[0])
-        more.append((chunk.target, plan.give_back(chunk)))
+        plan.give_back(chunk)
+        more.append((chunk.target, plan.has_more(chunk.target)))
     expected = [(PARKS[0], not abandoned), (PARKS[1], False)]
     assert more == (expected if abandoned else [*expected, (PARKS[0], False)])
