@@ -136,14 +136,14 @@ class Plan:
         return TimeRange.from_ms(cut_ms, unasked.end_ms)
 
     def _is_far_look_due(self, queue: _TargetQueue) -> bool:
-        """Whether the latest hours are looked at next: after the first chunk of a long range.
+        """Whether the latest hours of a long range are looked at next, because next to nothing was found so far.
 
         A park may have opened, or closed, in the middle of it. Not where chunks are handed out by time.
         """
         return (
             self._per_target is None
             and queue.far_look is None
-            and queue.sizer.has_seen
+            and queue.sizer.is_far_look_useful
             and queue.sizer.target_sessions is not None
             and self._length_ms(queue.unasked[0]) > _FAR_LOOK_FROM_MS
         )

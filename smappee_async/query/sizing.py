@@ -62,9 +62,9 @@ class ChunkSizer:
         return self._is_enough(self._sessions) and not (self.rest_is_quiet and self._quiet_ms)
 
     @property
-    def has_seen(self) -> bool:
-        """Whether anything was read."""
-        return self._seen_ms > 0
+    def is_far_look_useful(self) -> bool:
+        """Whether what was seen is next to nothing, so that the target may be busy at another time only."""
+        return self._seen_ms > 0 and (self._sessions < _TELLING or self._quiet_ms >= _QUIET_AFTER_MS)
 
     def is_denser_than(self, other: ChunkSizer) -> bool:
         """Whether what was seen is clearly denser than what another one saw."""
