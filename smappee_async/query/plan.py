@@ -36,7 +36,7 @@ class Chunk:
     time_range: TimeRange
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _TargetQueue:
     """One target's part of the plan."""
 

@@ -48,7 +48,7 @@ _MARGIN_WITHOUT_DATE_MS: Final = CHECKPOINT_MARGIN_WITHOUT_DATE // _MS
 _FEW: Final = 10
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class FetchedChunk:
     """A chunk that was read whole.
 
@@ -68,7 +68,7 @@ class FetchedChunk:
     short: Sequence[ShortChunk] = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ShortChunk:
     """A chunk that was handed over, and whose response turned out to be cut off when another one was verified."""
 
@@ -332,7 +332,7 @@ class _Reading:
         return read_sessions_in_steps(response)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Read:
     """What one request brought.
 
@@ -351,7 +351,7 @@ class _Read:
         return ResponseSize(self.sessions, self.size_bytes)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Believed:
     """A response that was taken for whole without a proof."""
 
@@ -360,7 +360,7 @@ class _Believed:
     size: ResponseSize
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _ChunkInProgress:
     """What is known while a chunk is read."""
 

@@ -30,7 +30,7 @@ _QUIET_AFTER_MS: Final = 3 * _DAY_MS
 _QUIET_GROWTH: Final = 16
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class ChunkSizer:
     """The density of one target's sessions, as far as it is known, and from it the length of the next chunk.
 

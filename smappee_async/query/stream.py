@@ -36,7 +36,7 @@ _BY_START: Final = operator.attrgetter("from_ms", "id")
 _START_MS: Final[Callable[[ChargingSession], int]] = operator.attrgetter("from_ms")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Service:
     """What a stream needs of the open client.
 
@@ -311,7 +311,7 @@ class _Reader:
             await self._fetcher.aclose()
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Chunks:
     """The chunks of one target by time, as a source of :func:`merge_by_start`."""
 
@@ -326,7 +326,7 @@ class _Chunks:
         return () if fetched is None else (fetched,)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Sessions:
     """The sessions of one target by start. A chunk was handed over when the source is asked for what follows."""
 

@@ -85,7 +85,7 @@ class ResponseSize(NamedTuple):
 _NOTHING: Final = ResponseSize()
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _TargetView:
     """What is known of one target.
 
