@@ -41,10 +41,11 @@ async def merge_by_start(
     # An entry without an item says that a source may go on there. It stands before an item of the same start.
     heads: list[tuple[int, bool, int, ItemT | None, Iterator[ItemT]]] = []
     by_number: list[Source[ItemT]] = []
+    nothing: Iterator[ItemT] = iter(())
     for number, source in enumerate(sources):
         by_number.append(source)
         if (earliest_ms := source.earliest_ms()) is not None:
-            heapq.heappush(heads, (earliest_ms, False, number, None, iter(())))
+            heapq.heappush(heads, (earliest_ms, False, number, None, nothing))
         if number % _SOURCES_AT_ONCE == _SOURCES_AT_ONCE - 1:
             await asyncio.sleep(0)
     while heads:
