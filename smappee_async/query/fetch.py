@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
+from itertools import islice
+from typing import Final
 
 import anyio
 
@@ -29,6 +31,9 @@ from smappee_async.query.session_query import OnError
 from smappee_async.query.target import Target
 from smappee_async.query.truncation import TruncationCheck
 from smappee_async.timerange import TimeRange
+
+#: So many targets are abandoned in one turn of the event loop.
+_TARGETS_AT_ONCE: Final = 500
 
 
 class Fetcher:
@@ -71,6 +76,7 @@ class Fetcher:
         self._held = 0
         self._aimed_below: dict[Target, int] = {}
         self._asks_at_once = False
+        self._abandoned: Iterator[tuple[Target, list[TimeRange]]] | None = None
         self._splits_for_timeouts: Counter[Target] = Counter()
         self._error: BaseException | None = None
         self._stopped = False
@@ -188,7 +194,7 @@ class Fetcher:
             for short in fetched.short:
                 self._turned_out_short(short)
             return
-        self._failed(chunk, failure)
+        await self._failed(chunk, failure)
 
     def _follow_what_is_known(self, target: Target) -> None:
         limit = self._truncation.limit_of(target)
@@ -213,14 +219,14 @@ class Fetcher:
         ready.append(fetched)
         ready.sort(key=lambda each: each.chunk.time_range.start_ms)
 
-    def _failed(self, chunk: Chunk, error: SmappeeError) -> None:
+    async def _failed(self, chunk: Chunk, error: SmappeeError) -> None:
         if self._may_split(chunk, error) and self._plan.split(chunk):
             self._on_split(error)
         elif self._on_error == "raise" or not isinstance(error, RequestError | DeadlineExceeded):
             # An error of the account, the token store or the client concerns every chunk.
             self._end(error)
         else:
-            self._collect(chunk, error)
+            await self._collect(chunk, error)
 
     def _may_split(self, chunk: Chunk, error: SmappeeError) -> bool:
         """Whether shorter chunks may help."""
@@ -231,15 +237,23 @@ class Fetcher:
         self._splits_for_timeouts[chunk.target] += 1
         return self._splits_for_timeouts[chunk.target] <= SPLITS_FOR_TIMEOUTS
 
-    def _collect(self, chunk: Chunk, error: SmappeeError) -> None:
+    async def _collect(self, chunk: Chunk, error: RequestError | DeadlineExceeded) -> None:
         self._plan.give_up(chunk)
-        unread = [(chunk.target, chunk.time_range)]
+        unread = [chunk.time_range]
         if isinstance(error, PermissionDenied | NotFound):
             # The account does not see this park, so its other chunks would fail in the same way.
-            unread += [(chunk.target, each) for each in self._plan.abandon(chunk.target)]
-        elif isinstance(error, DeadlineExceeded):
-            unread += [(target, each) for target in self._plan.targets for each in self._plan.abandon(target)]
-        self._account.failures += [_failure(target, each, error) for target, each in unread]
+            unread += self._plan.abandon(chunk.target)
+        self._account.failures += [_failure(chunk.target, each, error) for each in unread]
+        if isinstance(error, DeadlineExceeded):
+            await self._abandon_all(error)
+
+    async def _abandon_all(self, error: DeadlineExceeded) -> None:
+        # All chunks in flight fail at the deadline: they share the iterator, so that each target is abandoned once.
+        if self._abandoned is None:
+            self._abandoned = self._plan.abandon_all()
+        while some := list(islice(self._abandoned, _TARGETS_AT_ONCE)):
+            self._account.failures += [_failure(target, each, error) for target, unread in some for each in unread]
+            await asyncio.sleep(0)
 
     # --- ending -------------------------------------------------------------------------------------------------------
 

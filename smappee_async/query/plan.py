@@ -1,13 +1,14 @@
 """Which target to ask next, and for which time range. Pure: no clock, no network, no tasks.
 
-Every target keeps the time ranges that were not asked for yet. Chunks are cut from them one at a time, so that a plan
-over very many targets and years costs no more than what is in flight.
+Every target keeps the time ranges that were not asked for yet. Chunks are cut from them one at a time, and a target
+is prepared when its first turn comes, so that a plan over very many targets and years costs no more than what is in
+flight.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -66,7 +67,8 @@ class Plan:
     The length of chunks follows what comes back, towards responses of one size. Until the density of a target is known,
     one chunk of it is handed out at a time.
 
-    :param ranges: for each target, the time ranges to read, earliest first, without overlap.
+    :param ranges: for each target, the time ranges to read, earliest first, without overlap. Those of a target are
+        looked up when its first turn comes.
     :param target_sessions: the number of sessions that a response should have; ``None`` asks for each range at once.
     :param now_ms: about now, in milliseconds since 1970: the end that is assumed for an open range when it must be cut.
         It may be wrong, because the last chunk of an open range keeps the open end.
@@ -86,28 +88,65 @@ class Plan:
         self._now_ms = now_ms
         self._per_target = per_target
         self._more = more
-        self._queues = {
-            target: _TargetQueue(target, ChunkSizer(target_sessions), list(reversed(unread)))
-            for target, unread in ranges.items()
-        }
+        self._ranges = ranges
+        self._target_sessions = target_sessions
+        self._new = iter(ranges)
+        """Targets whose first turn has not come; those that were abandoned before are skipped."""
+        self._next_new: _TargetQueue | None = None
+        self._queues: dict[Target, _TargetQueue] = {}
+        self._finished: set[Target] = set()
+        """Targets that had their queue, and of which nothing is unasked, in flight or held."""
         self._round_robin: deque[_TargetQueue] = deque()
-        self._unfinished = {target for target, unread in ranges.items() if unread}
-        for queue in self._queues.values():
-            self._enqueue(queue)
+        self._first: deque[_TargetQueue] = deque()
+        """Queues that come before all others."""
+        self._unfinished: set[Target] = set()
+        self._is_ending = False
 
     # --- handing out --------------------------------------------------------------------------------------------------
 
     def next(self) -> Chunk | None:
         """The next chunk to ask for; ``None`` if there is none now."""
-        if not self._round_robin:
+        while (queue := self._pop()) is not None and not queue.unasked:
+            pass  # it was abandoned
+        if queue is None:
             return None
-        queue = self._round_robin.popleft()
         queue.is_queued = False
         time_range = self._cut(queue)
         queue.in_flight.add(time_range.start_ms)
         queue.held += 1
         self._enqueue(queue)
         return Chunk(queue.target, time_range)
+
+    def _pop(self) -> _TargetQueue | None:
+        if self._is_ending:
+            return None
+        if self._first:
+            return self._first.popleft()
+        if (queue := self._find_new()) is not None:
+            self._next_new = None
+            return queue
+        return self._round_robin.popleft() if self._round_robin else None
+
+    def _find_new(self) -> _TargetQueue | None:
+        """The queue of the next target whose first turn has not come, and of which something is to be read."""
+        while self._next_new is None or not self._next_new.unasked:
+            self._next_new = None
+            target = next(self._new, None)
+            if target is None:
+                return None
+            if target not in self._finished:
+                self._next_new = self._new_queue(target)
+        return self._next_new
+
+    def _new_queue(self, target: Target) -> _TargetQueue:
+        sizer = ChunkSizer(self._target_sessions)
+        queue = _TargetQueue(target, sizer, list(reversed(self._ranges[target])), is_queued=True)
+        if queue.unasked:
+            self._queues[target] = queue
+            self._unfinished.add(target)
+        else:
+            self._finished.add(target)
+        return queue
 
     def _cut(self, queue: _TargetQueue) -> TimeRange:
         if self._is_far_look_due(queue):
@@ -171,7 +210,7 @@ class Plan:
         if may_hold_more and (at_once is None or len(queue.in_flight) < at_once):
             queue.is_queued = True
             if first:
-                self._round_robin.appendleft(queue)
+                self._first.appendleft(queue)
             else:
                 self._round_robin.append(queue)
 
@@ -196,22 +235,26 @@ class Plan:
         queue = self._queues[chunk.target]
         queue.held -= 1
         self._settled(queue, chunk)
+        self._forget_if_finished(queue)
 
     def give_back(self, chunk: Chunk) -> None:
         """A chunk that was read was handed over, or holds nothing, so that it is no longer in memory."""
         queue = self._queues[chunk.target]
         queue.held -= 1
         self._enqueue(queue)
+        self._forget_if_finished(queue)
 
     def has_more(self, target: Target) -> bool:
         """Whether chunks of a target are held, or not asked for yet."""
-        queue = self._queues[target]
+        queue = self._queues.get(target)
+        if queue is None:
+            return bool(self._unread_of_new(target))
         return queue.held > 0 or bool(queue.unasked)
 
     def is_waited_for(self, target: Target) -> None:
         """The consumer waits for a chunk of this target, so from now on more of its chunks are read ahead."""
-        queue = self._queues[target]
-        if self._more and queue.unasked and queue.sizer.is_known:
+        queue = self._queues.get(target)
+        if self._more and queue is not None and queue.unasked and queue.sizer.is_known:
             self._more -= 1
             queue.more += 1
             self._enqueue(queue, first=True)
@@ -240,21 +283,37 @@ class Plan:
 
     def ask_at_once(self) -> None:
         """Short ranges do not make responses shorter: ask for all that is left of a target at once."""
+        self._target_sessions = None
         for queue in self._queues.values():
             queue.sizer.target_sessions = None
 
     def abandon(self, target: Target) -> list[TimeRange]:
         """Ask for nothing more of a target; returns what was not asked for yet."""
-        queue = self._queues[target]
+        queue = self._queues.get(target)
+        if queue is None:
+            dropped = list(self._unread_of_new(target))
+            self._finished.add(target)
+            return dropped
         queue.is_abandoned = True
         dropped = queue.unasked[::-1]
-        queue.unasked = []
-        if queue.is_queued:
-            queue.is_queued = False
-            self._round_robin.remove(queue)
+        queue.unasked = []  # so that it is skipped when its turn comes
         if not queue.in_flight:
             self._unfinished.discard(target)
+        self._forget_if_finished(queue)
         return dropped
+
+    def abandon_all(self) -> Iterator[tuple[Target, list[TimeRange]]]:
+        """Ask for nothing more; for each target, what was not asked for yet.
+
+        The plan is not done before the iterator is used up.
+        """
+        self._is_ending = True
+        return self._abandon_each()
+
+    def _abandon_each(self) -> Iterator[tuple[Target, list[TimeRange]]]:
+        for target in self._ranges:
+            yield target, self.abandon(target)
+        self._new = iter(())
 
     def _settled(self, queue: _TargetQueue, chunk: Chunk) -> None:
         queue.in_flight.discard(chunk.time_range.start_ms)
@@ -263,20 +322,27 @@ class Plan:
             self._more, queue.more = self._more + queue.more, 0
         self._enqueue(queue)
 
-    # --- state ----------------------------------------------------------------------------------------------
+    def _forget_if_finished(self, queue: _TargetQueue) -> None:
+        if not (queue.held or queue.in_flight or queue.unasked):
+            del self._queues[queue.target]
+            self._finished.add(queue.target)
 
-    @property
-    def targets(self) -> Sequence[Target]:
-        """All targets, in the order in which they were given."""
-        return tuple(self._queues)
+    # --- state ----------------------------------------------------------------------------------------------
 
     def earliest_unread_ms(self, target: Target) -> int | None:
         """Start of the earliest time range of a target that was not read yet; ``None`` if there is none."""
-        queue = self._queues[target]
+        queue = self._queues.get(target)
+        if queue is None:
+            unread = self._unread_of_new(target)
+            return unread[0].start_ms if unread else None
         starts = [*queue.in_flight, *(unasked.start_ms for unasked in queue.unasked[-1:])]
         return min(starts, default=None)
 
     @property
     def is_done(self) -> bool:
         """Whether nothing is in flight and nothing is left to ask for."""
-        return not self._unfinished
+        return not self._unfinished and self._find_new() is None
+
+    def _unread_of_new(self, target: Target) -> Sequence[TimeRange]:
+        """What is to be read of a target that has no queue: of one that had one before, nothing."""
+        return () if target in self._finished else self._ranges[target]

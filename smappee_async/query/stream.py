@@ -175,7 +175,7 @@ class _Reader:
     async def by_start(self) -> AsyncGenerator[ChargingSession, None]:
         """Session by session over all targets, earliest start first, holding one chunk of each target."""
         with self._fetching() as fetcher:
-            sources = [_Sessions(_Chunks(fetcher, target), self) for target in self._query.ranges]
+            sources = (_Sessions(_Chunks(fetcher, target), self) for target in self._query.ranges)
             merged = merge_by_start(sources, _START_MS)
             async with aclosing(merged):
                 async for session in merged:
@@ -209,7 +209,7 @@ class _Reader:
             yield fetched
 
     def _chunks_by_start(self, fetcher: Fetcher) -> AsyncGenerator[FetchedChunk, None]:
-        sources = [_Chunks(fetcher, target) for target in self._query.ranges]
+        sources = (_Chunks(fetcher, target) for target in self._query.ranges)
         return merge_by_start(sources, lambda fetched: fetched.chunk.time_range.start_ms)
 
     def _slices(self, fetched: FetchedChunk) -> Iterator[tuple[list[ChargingSession], bool]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,3 +78,23 @@ async def test_an_item_is_handed_over_without_waiting_for_sources_that_bring_non
     assert [(await anext(items))[0] for _ in range(2)] == [1, 2]
     assert asked == [0]
     assert (await anext(items), asked) == ((7, 1), [0, 1])
+
+
+@pytest.mark.anyio
+async def test_other_tasks_have_their_turn_while_very_many_sources_are_begun() -> None:
+    begun = 0
+
+    def sources() -> Iterator[Source[Item]]:
+        nonlocal begun
+        for begun in range(1, 5001):
+            yield source_of(begun, [[begun]])
+
+    items = merge_by_start(sources(), lambda item: item[0])
+    first = asyncio.ensure_future(anext(items))
+    seen = []
+    while not first.done():
+        seen.append(begun)
+        await asyncio.sleep(0)
+    assert await first == (1, 1)
+    assert len(set(seen)) >= 10
+    await items.aclose()

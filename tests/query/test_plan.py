@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, UserDict
 from collections.abc import Callable
-from itertools import pairwise, zip_longest
+from itertools import islice, pairwise, zip_longest
 from typing import Any
 
 import attrs
@@ -64,7 +64,9 @@ class Run:
             assert self.under_way or self.unreturned or self.plan.is_done, "the plan stands still"
             return
         self.asked.append(chunk)
-        self.in_line.append({queue.target for queue in self.plan._round_robin})
+        started = set(self.plan._queues) | self.plan._finished
+        waiting_first = {target for target, unread in self.plan._ranges.items() if unread and target not in started}
+        self.in_line.append({queue.target for queue in self.plan._round_robin} | waiting_first)
         self.under_way.append(chunk)
 
     def finish(self) -> None:
@@ -218,7 +220,39 @@ def test_targets_take_turns_in_the_order_in_which_they_were_given() -> None:
     for chunk in chunks:
         plan.mark_read(chunk)
     assert [following(plan) for _ in PARKS] == [Chunk(park, days(2)[0]) for park in PARKS]
-    assert plan.targets == tuple(PARKS)
+
+
+class Counting(UserDict[Target, list[TimeRange]]):
+    """Counts the targets whose time ranges were looked up."""
+
+    looked_up = 0
+
+    def __getitem__(self, target: Target) -> list[TimeRange]:
+        self.looked_up += 1
+        return super().__getitem__(target)
+
+
+def test_a_target_costs_nothing_before_its_first_turn() -> None:
+    ranges = Counting({Target(number): days(0) for number in range(1, 1001)})
+    plan = Plan(ranges, target_sessions=None, now_ms=NOW)
+    assert [following(plan).target for _ in range(5)] == [Target(number) for number in range(1, 6)]
+    assert not plan.is_done
+    assert ranges.looked_up <= 6
+
+
+def test_targets_of_which_nothing_is_left_are_passed_over() -> None:
+    plan = Plan(dict(zip(PARKS, ([], days(0), []), strict=True)), target_sessions=None, now_ms=NOW)
+    chunk = following(plan)
+    assert (chunk.target, plan.next()) == (PARKS[1], None)
+    plan.mark_read(chunk)
+    assert plan.is_done
+
+
+def test_a_target_that_was_abandoned_before_its_turn_is_passed_over() -> None:
+    plan = Plan({park: days(0) for park in PARKS}, target_sessions=None, now_ms=NOW)
+    assert plan.abandon(PARKS[1]) == days(0)
+    assert [chunk.target for chunk in iter(plan.next, None)] == [PARKS[0], PARKS[2]]
+    assert not plan.has_more(PARKS[1])
 
 
 def test_a_target_that_is_full_lets_the_others_pass_until_it_gives_back() -> None:
@@ -395,6 +429,21 @@ def test_a_chunk_of_an_abandoned_target_is_not_cut_for_its_parts_would_be_asked(
     plan.abandon(chunk.target)
     assert not plan.split(chunk)
     assert plan.next() is None
+
+
+def test_giving_up_all_says_of_each_target_once_what_nobody_had_asked_for() -> None:
+    plan = Plan({park: days(0, 2) for park in PARKS}, target_sessions=None, now_ms=NOW)
+    chunk = following(plan)
+    plan.mark_read(chunk)
+    plan.give_back(chunk)
+    rest = plan.abandon_all()
+    assert plan.next() is None
+
+    assert list(islice(rest, 2)) == [(PARKS[0], days(2)), (PARKS[1], days(0, 2))]
+    assert not plan.is_done
+    assert list(rest) == [(PARKS[2], days(0, 2))]
+    assert plan.is_done
+    assert [plan.earliest_unread_ms(park) for park in PARKS] == [None, None, None]
 
 
 @pytest.mark.parametrize("abandoned", [False, True])
