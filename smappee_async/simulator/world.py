@@ -42,8 +42,8 @@ _DEMO_CONNECTORS: Final = {HOME: (1, 1, 2, 1), OFFICE: (18, 15, 21, 16)}
 _DEMO_OFFICES_SHARE: Final = 0.4
 """The most of all sessions that offices have: where few are asked for, offices are smaller."""
 _DEMO_FIRST_ID: Final = 10_001
-_KEPT_SESSIONS: Final = 100_000
-"""Sessions that are kept with their versions: about 60 MB."""
+_KEPT_SESSIONS: Final = 200_000
+"""Sessions that are kept with their versions, in about 115 MB."""
 NO_CHANGES: Final = Changes()
 """Sessions begin and end, and do not change otherwise."""
 # With connectors for 48 average weeks, a year of 52 weeks has 8 % more sessions than it needs. That is several times
