@@ -13,12 +13,19 @@ from typing import Final
 
 import attrs
 
-from smappee_async.defaults import SHORTEST_CHUNK
+from smappee_async.defaults import PROBE, SHORTEST_CHUNK
 from smappee_async.query.sizing import ChunkSizer
 from smappee_async.query.target import Target
 from smappee_async.timerange import TimeRange, merge
 
-_SHORTEST_MS: Final = SHORTEST_CHUNK // timedelta(milliseconds=1)
+_MS: Final = timedelta(milliseconds=1)
+_SHORTEST_MS: Final = SHORTEST_CHUNK // _MS
+#: In a range up to this length nothing is looked for at its end.
+_FAR_LOOK_FROM_MS: Final = timedelta(days=90) // _MS
+#: The look at the latest hours is short, because it is one response more of each target.
+_FAR_LOOK_MS: Final = PROBE * 3 // 4 // _MS
+#: Where a target becomes quiet at an unknown time, more chunks at once would be empty ones.
+_AT_ONCE_BEFORE_QUIET: Final = 2
 
 
 @attrs.frozen
@@ -47,6 +54,10 @@ class _TargetQueue:
     """Whether it is queued in the round robin."""
     is_abandoned: bool = False
     """Whether no more of it will be asked for."""
+    far_look: Chunk | None = None
+    """The look at the latest hours, once it was handed out."""
+    is_backward: bool = False
+    """Whether the latest chunk comes next, because the target is busy there and was not in the beginning."""
 
 
 class Plan:
@@ -99,6 +110,12 @@ class Plan:
         return Chunk(queue.target, time_range)
 
     def _cut(self, queue: _TargetQueue) -> TimeRange:
+        if self._is_far_look_due(queue):
+            time_range = self._cut_end(queue, _FAR_LOOK_MS)
+            queue.far_look = Chunk(queue.target, time_range)
+            return time_range
+        if queue.is_backward:
+            return self._cut_end(queue, queue.sizer.span_ms(self._length_ms(queue.unasked[0])))
         unasked = queue.unasked.pop()
         left_ms = self._length_ms(unasked)
         span_ms = queue.sizer.span_ms(left_ms)
@@ -107,6 +124,39 @@ class Plan:
         cut_ms = unasked.start_ms + span_ms
         queue.unasked.append(TimeRange.from_ms(cut_ms, unasked.end_ms))
         return TimeRange.from_ms(unasked.start_ms, cut_ms)
+
+    def _cut_end(self, queue: _TargetQueue, span_ms: int) -> TimeRange:
+        """The last so many milliseconds of what was not asked for; an open end stays open."""
+        unasked = queue.unasked.pop(0)
+        left_ms = self._length_ms(unasked)
+        if span_ms >= left_ms:
+            return unasked
+        cut_ms = unasked.start_ms + left_ms - span_ms
+        queue.unasked.insert(0, TimeRange.from_ms(unasked.start_ms, cut_ms))
+        return TimeRange.from_ms(cut_ms, unasked.end_ms)
+
+    def _is_far_look_due(self, queue: _TargetQueue) -> bool:
+        """Whether the latest hours of a long range are looked at next, because next to nothing was found so far.
+
+        A park may have opened, or closed, in the middle of it. Not where chunks are handed out by time.
+        """
+        return (
+            self._per_target is None
+            and queue.far_look is None
+            and queue.sizer.is_far_look_useful
+            and queue.sizer.target_sessions is not None
+            and self._length_ms(queue.unasked[0]) > _FAR_LOOK_FROM_MS
+        )
+
+    def _judge_far_look(self, queue: _TargetQueue, sessions: int, length_ms: int) -> None:
+        """Read backwards if the target is busy at the end only; else remember whether the end is quiet."""
+        near, far = queue.sizer, ChunkSizer(queue.sizer.target_sessions)
+        far.learn(sessions, length_ms, 0.0)
+        if far.is_denser_than(near) and not near.is_known:
+            queue.is_backward, queue.sizer = True, far
+            far.rest_is_quiet = True
+        else:
+            near.rest_is_quiet = near.is_denser_than(far)
 
     def _length_ms(self, time_range: TimeRange) -> int:
         """How long a time range is; with an open end, until now."""
@@ -117,7 +167,8 @@ class Plan:
         if not queue.unasked or queue.is_queued:
             return
         may_hold_more = self._per_target is None or queue.held < self._per_target + queue.more
-        if may_hold_more and (not queue.in_flight or queue.sizer.is_known):
+        at_once = 1 if not queue.sizer.is_known else _AT_ONCE_BEFORE_QUIET if queue.sizer.rest_is_quiet else None
+        if may_hold_more and (at_once is None or len(queue.in_flight) < at_once):
             queue.is_queued = True
             if first:
                 self._round_robin.appendleft(queue)
@@ -133,7 +184,11 @@ class Plan:
         :param elapsed_s: how many seconds the slowest response took.
         """
         queue = self._queues[chunk.target]
-        queue.sizer.learn(sessions, self._length_ms(chunk.time_range), elapsed_s)
+        length_ms = self._length_ms(chunk.time_range)
+        if chunk == queue.far_look:
+            self._judge_far_look(queue, sessions, length_ms)
+        else:
+            queue.sizer.learn(sessions, length_ms, elapsed_s)
         self._settled(queue, chunk)
 
     def give_up(self, chunk: Chunk) -> None:

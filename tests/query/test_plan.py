@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise, zip_longest
+from typing import Any
 
 import attrs
 import pytest
@@ -17,15 +19,15 @@ from smappee_async.timerange import TimeRange, merge, remaining
 
 MINUTE, DAY = 60_000, 86_400_000
 START = 1_767_225_600_000  # 2026-01-01T00:00Z
-NOW = START + 60 * DAY
+NOW = START + 360 * DAY
 PARKS = [Target(12345), Target(67890), Target(serial_number="6120009999")]
 
-bounds = st.integers(0, 70 * 24 * 60).map(lambda minutes: START + minutes * MINUTE)
+bounds = st.integers(0, 400 * 24 * 60).map(lambda minutes: START + minutes * MINUTE)
 
 
 @st.composite
 def ranges(draw: st.DrawFn) -> list[TimeRange]:
-    """Separate ranges of a few months, earliest first; the last may have an open end."""
+    """Separate ranges of up to a year, earliest first; the last may have an open end."""
     edges = sorted(draw(st.lists(bounds, max_size=6, unique=True)))
     return [TimeRange.from_ms(start, end) for start, end in zip_longest(edges[::2], edges[1::2])]
 
@@ -51,6 +53,7 @@ class Run:
 
     def __attrs_post_init__(self) -> None:
         self.sessions_a_day = {target: self.chance.choice([0, 3, 40]) for target in PARKS}
+        self.opened_ms = {target: START + self.chance.choice([0, 200]) * DAY for target in PARKS}
 
     def held(self) -> Counter[Target]:
         return Counter(chunk.target for chunk in [*self.under_way, *self.unreturned])
@@ -68,7 +71,7 @@ class Run:
         chunk = self._draw_from(self.under_way)
         if chunk is not None:
             end_ms = max(NOW, chunk.time_range.start_ms) if chunk.time_range.end_ms is None else chunk.time_range.end_ms
-            days = (end_ms - chunk.time_range.start_ms) / DAY
+            days = max(0, end_ms - max(chunk.time_range.start_ms, self.opened_ms[chunk.target])) / DAY
             sessions = round(days * self.sessions_a_day[chunk.target])
             self.plan.mark_read(chunk, sessions=sessions, elapsed_s=self.chance.choice([0.1, 1.0]))
             self.read.append(chunk)
@@ -249,6 +252,61 @@ def test_one_chunk_at_a_time_is_asked_of_a_target_until_its_density_is_known() -
     plan.mark_read(first, sessions=1000)
     assert plan.next() is not None
     assert plan.next() is not None
+
+
+# --- a target that is busy in a part of its range only -----------------------------------------------------------------
+
+FIVE_YEARS = TimeRange.from_ms(START, START + 1_826 * DAY)
+
+
+def read_alone(
+    density: Callable[[int], float], whole: TimeRange = FIVE_YEARS, **options: Any
+) -> list[tuple[Chunk, int]]:
+    """The chunks of one target, one after the other, and how many sessions each had.
+
+    :param density: sessions a day on the day of this number.
+    """
+    assert whole.end_ms is not None
+    plan = Plan({PARKS[0]: [whole]}, target_sessions=2_000, now_ms=whole.end_ms, **options)
+    found = []
+    while (chunk := plan.next()) is not None:
+        start_ms, end_ms = chunk.time_range.start_ms, chunk.time_range.end_ms or 0
+        sessions = 0.0
+        for day in range((start_ms - START) // DAY, -(-(end_ms - START) // DAY)):
+            first_ms = START + day * DAY
+            sessions += density(day) * (min(end_ms, first_ms + DAY) - max(start_ms, first_ms)) / DAY
+        plan.mark_read(chunk, sessions=round(sessions))
+        plan.give_back(chunk)
+        found.append((chunk, round(sessions)))
+    return found
+
+
+@pytest.mark.parametrize("opened", [180, 900, 1_650])
+@pytest.mark.parametrize("per_day", [30, 500, 5_000])
+def test_no_response_of_a_park_that_opened_in_the_middle_is_much_too_large(per_day: int, opened: int) -> None:
+    found = read_alone(lambda day: per_day if day >= opened else 0)
+    assert max(sessions for _, sessions in found) <= 4_000
+    assert len(found) <= 1.25 * per_day * (1_826 - opened) / 2_000 + 8
+
+
+@pytest.mark.parametrize("per_day", [30, 500, 5_000])
+def test_of_a_park_that_closed_the_empty_years_take_few_requests(per_day: int) -> None:
+    found = read_alone(lambda day: per_day if day < 900 else 0)
+    assert max(sessions for _, sessions in found) <= 4_000
+    assert sum(sessions == 0 for _, sessions in found) <= 10
+
+
+def test_a_park_without_sessions_takes_four_requests() -> None:
+    assert len(read_alone(lambda _: 0)) == 4
+
+
+def test_the_latest_hours_are_not_looked_at_first_where_chunks_come_by_time_or_the_range_is_short() -> None:
+    by_time = [chunk.time_range.start_ms for chunk, _ in read_alone(lambda _: 1, per_target=1)]
+    short = [
+        chunk.time_range.start_ms for chunk, _ in read_alone(lambda _: 1, TimeRange.from_ms(START, START + 80 * DAY))
+    ]
+    assert by_time == sorted(by_time)
+    assert short == sorted(short)
 
 
 # --- cutting ----------------------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ import attrs
 import pytest
 
 from smappee_async import NotFound, SessionStatus
-from smappee_async.sync import DEFAULT_TIERS, SqliteStore
-from smappee_async.sync.run import _Run
+from smappee_async.sync import SqliteStore
+from smappee_async.sync.stores.base import Commit
 
 from .changing_world import BEGIN_MS, DAY_MS, HOUR_MS, ChangingWorld, Version, by_chance, session
 from .support import changes, select, sync_once, world_of
@@ -167,19 +167,19 @@ async def test_an_older_reading_never_replaces_a_newer_one(store: SqliteStore, p
     corrected = attrs.evolve(ENDED, energy=21.0)
     world = world_of([Version(START_MS, "completed", ENDED), Version(START_MS + 2 * HOUR_MS, "completed", corrected)])
     await synced(world, store, START_MS + HOUR_MS)
-    slow = ChangingWorld(world.versions, START_MS + HOUR_MS)
     has_read, may_write = asyncio.Event(), asyncio.Event()
 
-    class Slow(_Run):
-        async def _commit(self, *arguments: object) -> bool:
+    class SlowStore(SqliteStore):
+        async def commit(self, commit: Commit) -> bool:
             has_read.set()
             await may_write.wait()
-            return await super()._commit(*arguments)  # type: ignore[arg-type]
+            return await super().commit(commit)
 
-    late = asyncio.create_task(Slow(slow, store, BEGIN_MS, DEFAULT_TIERS).visit_all([1]))
-    await has_read.wait()
-    await synced(world, store, START_MS + 3 * HOUR_MS)
-    may_write.set()
+    async with SlowStore(path) as slow:
+        late = asyncio.create_task(sync_once(ChangingWorld(world.versions, START_MS + HOUR_MS), slow))
+        await has_read.wait()
+        await synced(world, store, START_MS + 3 * HOUR_MS)
+        may_write.set()
 
-    assert (await late).superseded == 1
+        assert (await late).superseded == 1
     assert select(path, "SELECT energy FROM sessions") == [{"energy": 21.0}]
