@@ -8,6 +8,7 @@ It shares no code with the client, so that it can judge the client::
 """
 
 from .assumptions import Assumptions
+from .changes import Changes, Version
 from .clock import SimulatedClock
 from .faults import Fault, FaultKind
 from .ledger import Ledger
@@ -21,6 +22,7 @@ from .world import World
 __all__ = [
     "Account",
     "Assumptions",
+    "Changes",
     "Fault",
     "FaultKind",
     "Ledger",
@@ -30,5 +32,6 @@ __all__ = [
     "SimulatedSession",
     "Simulator",
     "TokenServer",
+    "Version",
     "World",
 ]

@@ -21,6 +21,7 @@ class SimulatedClock:
         self._running = running
         self._loop_time: Callable[[], float] | None = None
         self._started_s = 0.0
+        self._jumps: list[tuple[int, int]] = []
 
     @classmethod
     def at(cls, instant: str | datetime, *, running: bool = False) -> SimulatedClock:
@@ -47,6 +48,23 @@ class SimulatedClock:
     def move_to(self, instant: str | datetime) -> None:
         """Set the clock to an instant."""
         self._base_ms += epoch_ms(instant) - self.now_ms
+
+    @property
+    def shown(self) -> datetime:
+        """The time that the service shows in its ``Date`` header: the simulated instant, unless it is put off."""
+        now_ms = self.now_ms
+        off_ms = sum(by_ms for from_ms, by_ms in self._jumps if from_ms <= now_ms)
+        return datetime.fromtimestamp((now_ms + off_ms) / 1000, UTC)
+
+    def put_off(self, by: timedelta | float, *, at: str | datetime | None = None) -> None:
+        """Let the ``Date`` header be ahead by a duration or seconds, or behind if that is negative; calls add up.
+
+        With ``at`` it jumps when the clock comes to that instant. The simulated instant stays as it is, and with it
+        what the service knows.
+        """
+        delta = by if isinstance(by, timedelta) else timedelta(seconds=by)
+        from_ms = -(1 << 62) if at is None else epoch_ms(at)
+        self._jumps.append((from_ms, delta // timedelta(milliseconds=1)))
 
     def start(self, loop_time: Callable[[], float]) -> None:
         """Start to run, if this is a running clock. The simulator calls it with the time of its event loop."""

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from .changes import Version, version_at, versions_of
+from .schedule import by_start
 from .wire import Record, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from .assumptions import Assumptions
+    from .changes import Versions
     from .clock import SimulatedClock
     from .sessions import SimulatedSession, State
     from .world import World
@@ -48,11 +51,52 @@ class Ledger:
         moment_ms = self._clock.now_ms if at_ms is None else at_ms
         # A session that starts after the moment is not known yet, so an open range ends at the moment.
         until_ms = moment_ms + 1 if end_ms is None else min(end_ms, moment_ms + 1)
+        if self._world.changing(service_location_id):
+            moved_ms = self._world.moved_ms(service_location_id)
+            listed = self.at(service_location_id, moment_ms, start_ms - moved_ms, until_ms + moved_ms).values()
+            served = [
+                version.session
+                for version in listed
+                if state in ("all", version.place) and start_ms <= version.session.start_ms < until_ms
+            ]
+            yield from sorted(served, key=by_start)
+            return
         if state == "active":
             start_ms = max(start_ms, self._world.earliest_open_ms(service_location_id, moment_ms))
         for session in self._world.sessions(service_location_id, start_ms, until_ms):
             if session.in_state(state, moment_ms):
                 yield session
+
+    def versions(
+        self, service_location_id: int, start_ms: int = 0, end_ms: int | None = None
+    ) -> Iterator[tuple[int, Versions]]:
+        """The id and all versions of each session whose first start is in ``[start_ms, end_ms)``, past and future.
+
+        Without ``end_ms`` the range ends now. The versions of a session are in order: each holds until the next.
+
+        :raises LookupError: there is no such park.
+        """
+        until_ms = self._clock.now_ms + 1 if end_ms is None else end_ms
+        for session in self._world.sessions(service_location_id, start_ms, until_ms):
+            changed = self._world.versions(service_location_id, session)
+            yield session.id, versions_of(session, ()) if changed is None else changed
+
+    def at(
+        self, service_location_id: int, at_ms: int, start_ms: int = 0, end_ms: int | None = None
+    ) -> dict[int, Version]:
+        """What the service lists at a moment, in both lists, by id; a session that is in neither is not there.
+
+        ``start_ms`` and ``end_ms`` bound the first starts; by default all that have begun are searched.
+
+        :raises LookupError: there is no such park.
+        """
+        until_ms = at_ms + 1 if end_ms is None else min(end_ms, at_ms + 1)
+        listed: dict[int, Version] = {}
+        for number, versions in self.versions(service_location_id, start_ms, until_ms):
+            version = version_at(versions, at_ms)
+            if version is not None and version.place != "none":
+                listed[number] = version
+        return listed
 
     def count(
         self,

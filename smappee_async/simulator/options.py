@@ -13,6 +13,7 @@ import attrs
 from attrs.validators import and_, ge, le
 
 from .assumptions import Assumptions
+from .changes import Changes
 from .clock import SimulatedClock
 from .parks import Park
 from .server import Simulator
@@ -47,6 +48,10 @@ class SimulateOptions:
         default=200_000,
         validator=and_(ge(1), le(20_000_000)),
         metadata={"help": "Least number of sessions in a year of the demo world, all parks together."},
+    )
+    changes: bool = attrs.field(
+        default=False,
+        metadata={"help": "Let some sessions come late, or be corrected, moved, removed or opened again."},
     )
     now: str | None = attrs.field(
         default=None,
@@ -84,10 +89,11 @@ class SimulateOptions:
             raise ValueError(str(error).replace("pass allow_remote=True", "add --allow-remote")) from None
 
     def _world(self) -> World:
+        changes = Changes.mixture() if self.changes else Changes()
         if self.world == "small":
             parks = [Park.home(1001), Park.office(1002, timezone="Europe/London"), Park.hub(1003)]
-            return World.of(parks, seed=self.seed)
-        return World.demo(seed=self.seed, parks=self.parks, sessions_per_year=self.sessions)
+            return World.of(parks, seed=self.seed, changes=changes)
+        return World.demo(seed=self.seed, parks=self.parks, sessions_per_year=self.sessions, changes=changes)
 
 
 _ASSUMPTIONS: Final[dict[AssumptionSet, Assumptions]] = {

@@ -8,8 +8,11 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
+from .clock import epoch_ms
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from .sessions import SimulatedSession
 
@@ -89,6 +92,16 @@ class Park:
     connectors: int = 0
     opened: date = _OPENED
     sessions: tuple[SimulatedSession, ...] = ()
+    appears_ms: int | None = None
+    """Before this instant the account cannot see the park; ``None``: it always can."""
+
+    def appearing(self, at: str | datetime) -> Park:
+        """The same park, which the account cannot see before an instant."""
+        return attrs.evolve(self, appears_ms=epoch_ms(at))
+
+    def appeared(self, at_ms: int) -> bool:
+        """Whether the account can see the park at a moment."""
+        return self.appears_ms is None or self.appears_ms <= at_ms
 
     @classmethod
     def home(

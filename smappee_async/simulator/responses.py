@@ -75,10 +75,15 @@ class SessionResponses:
         selection: State = "all" if settling_ms else state
         enough = None if settling_ms or assumptions.order == "shuffled" else limit
         sessions: list[SimulatedSession] = []
-        for key, _, _ in self._blocks(query, start_ms, end_ms):
-            sessions += await self._block(query, key, start_ms, end_ms, at_ms=at_ms, state=selection, yielder=yielder)
-            if enough is not None and len(sessions) >= enough:
-                break
+        if self._world.changing(query.service_location_id):
+            sessions = await self._served(query, start_ms, end_ms, at_ms=at_ms, state=selection, yielder=yielder)
+        else:
+            for key, _, _ in self._blocks(query, start_ms, end_ms):
+                sessions += await self._block(
+                    query, key, start_ms, end_ms, at_ms=at_ms, state=selection, yielder=yielder
+                )
+                if enough is not None and len(sessions) >= enough:
+                    break
         if assumptions.order == "shuffled":
             sessions.sort(key=_shuffled)
         records: list[Record] = []
@@ -116,6 +121,9 @@ class SessionResponses:
         """Comma-separated records in the order served, with the number of them in each part."""
         state, yielder = _state(query, self._assumptions), _Yielder()
         start_ms, end_ms = self._bounds(query, at_ms, state)
+        if self._world.changing(query.service_location_id):
+            served = await self._served(query, start_ms, end_ms, at_ms=at_ms, state=state, yielder=yielder)
+            return [(await self._encoded(served, at_ms, yielder), len(served))] if served else []
         # The records of fixed sessions may depend on the moment, even on days long past.
         may_last = (
             self._world.parks[query.service_location_id].profile is not None
@@ -171,6 +179,22 @@ class SessionResponses:
             and (serial_number is None or session.serial_number == serial_number)
             and session.in_state(state, at_ms)
         ]
+
+    async def _served(
+        self, query: SessionQuery, start_ms: int, end_ms: int, *, at_ms: int, state: State, yielder: _Yielder
+    ) -> list[SimulatedSession]:
+        """The sessions of a changing park that the query selects, as they are served at a moment, in that order."""
+        world, park, serial_number = self._world, query.service_location_id, query.serial_number
+        moved_ms = world.moved_ms(park)
+        found: list[SimulatedSession] = []
+        for key, _, _ in world.schedule(park).blocks(start_ms - moved_ms, min(end_ms + moved_ms, at_ms + 1)):
+            before = len(found)
+            found += world.served(park, key).served(start_ms, end_ms, state, at_ms)
+            await yielder.spend(1 + len(found) - before)
+        if serial_number is not None:
+            found = [session for session in found if session.serial_number == serial_number]
+        found.sort(key=by_start, reverse=self._newest_first)
+        return found
 
     async def _encoded(self, sessions: Sequence[SimulatedSession], at_ms: int, yielder: _Yielder) -> bytes:
         """The records of some sessions as JSON, without the brackets of the array."""

@@ -247,7 +247,7 @@ class Simulator:
     ) -> Response:
         """The right response, apart from faults in its content, with the date of the simulated clock."""
         response = await self._undated(request, log, refusal, content)
-        date = format_datetime(self.clock.now, usegmt=True) if self.assumptions.sends_date else ""
+        date = format_datetime(self.clock.shown, usegmt=True) if self.assumptions.sends_date else ""
         return attrs.evolve(response, headers={"Date": date, **response.headers})
 
     async def _undated(
@@ -272,7 +272,7 @@ class Simulator:
         if log.route == "servicelocations":
             return self._service_locations(find_route(request.path).version)
         park = self.world.parks.get(-1 if log.service_location_id is None else log.service_location_id)
-        if park is None:
+        if park is None or not park.appeared(self.clock.now_ms):
             return Response.message(self.assumptions.unknown_park_status, "Service location not found or not yours")
         if log.route == "info":
             return self._info(park)
@@ -307,8 +307,10 @@ class Simulator:
 
         Version 1 has fewer keys, as the tests of an early client show [C]. What version 2 has is not known.
         """
+        now_ms = self.clock.now_ms
+        parks = [park for park in self.world.parks.values() if park.appeared(now_ms)]
         if version == 1:
-            named = [{"serviceLocationId": number, "name": park.name} for number, park in self.world.parks.items()]
+            named = [{"serviceLocationId": park.service_location_id, "name": park.name} for park in parks]
             return Response.json(200, {"appName": self.account.client_id, "serviceLocations": named})
         locations = [
             {
@@ -317,7 +319,7 @@ class Simulator:
                 "name": park.name,
                 "deviceSerialNumber": self.world.gateway_serial_number(park.service_location_id),
             }
-            for park in self.world.parks.values()
+            for park in parks
         ]
         return Response.json(200, {"appName": self.account.client_id, "serviceLocations": locations})
 

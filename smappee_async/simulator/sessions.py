@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
+from .changes import Edit
 from .clock import epoch_ms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 State = Literal["completed", "active", "all"]
 
@@ -52,6 +54,8 @@ class SimulatedSession:
     pauses: bool = False
     extra: Mapping[str, object] | None = None
     """Keys and values that are added to the wire record as they are, also in place of known keys; for tests."""
+    later: tuple[Edit, ...] = attrs.field(default=(), eq=False, repr=False)
+    """How a session of a fixed park changes; see :meth:`changed`."""
 
     @classmethod
     def between(
@@ -75,6 +79,20 @@ class SimulatedSession:
             start_reading_ckwh=round(start_reading_kwh * 100),
             energy_ckwh=round(energy_kwh * 100),
         )
+
+    def changed(self, at: str | datetime | int, **fields: Any) -> SimulatedSession:
+        """The same session, of which the service lists other values from an instant on.
+
+        An ``end_ms`` of ``None`` opens it again. ``listed=False`` takes it out of both lists, ``listed=True`` puts it
+        back. Only sessions of :meth:`Park.fixed` change so; ``at`` is an instant or epoch milliseconds.
+        """
+        unknown = fields.keys() - {field.name for field in attrs.fields(SimulatedSession)} - {"listed"} | (
+            fields.keys() & {"id", "later"}
+        )
+        if unknown:
+            raise ValueError(f"a session cannot change its {', '.join(sorted(unknown))}")
+        at_ms = at if isinstance(at, int) else epoch_ms(at)
+        return attrs.evolve(self, later=(*self.later, Edit(at_ms, fields)))
 
     @property
     def energy_kwh(self) -> float:

@@ -37,7 +37,7 @@ def test_every_record_arrives_through_all_obstacles(run: Run) -> None:
     held, arrived, requests, retries = (int(number.replace(",", "")) for number in found.groups())
     assert held == arrived >= 500
     assert requests > retries > 0
-    assert re.search(r"10001\s+Office 10001\s+[\d,]+\s+[\d,.]+\s+[\d.]+\s+\w{3} 2025-\d\d-\d\d", "\n".join(table))
+    assert re.search(r"10001\s+Hub 10001\s+[\d,]+\s+[\d,.]+\s+[\d.]+\s+\w{3} 2025-\d\d-\d\d", "\n".join(table))
     assert "Faults met: " in ended.err
     assert "\x1b" not in ended.err + ended.out
 

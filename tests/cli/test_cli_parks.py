@@ -12,7 +12,7 @@ def test_parks_come_with_zone_and_currency(call: Run, cloud: Cloud) -> None:
     assert [park["service_location_id"] for park in parks] == list(cloud.parks)
     assert parks[0] == {
         "service_location_id": cloud.parks[0],
-        "name": f"Office {cloud.parks[0]}",
+        "name": f"Hub {cloud.parks[0]}",
         "timezone": "Europe/Brussels",
         "currency": "EUR",
     }

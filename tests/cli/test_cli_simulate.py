@@ -12,9 +12,9 @@ import attrs
 import pytest
 
 from smappee_async.cli.simulate import simulate
-from smappee_async.simulator import Assumptions
+from smappee_async.simulator import Assumptions, Changes
 from smappee_async.simulator.__main__ import argument_parser
-from smappee_async.simulator.options import AssumptionSet, SimulateOptions
+from smappee_async.simulator.options import AssumptionSet, SimulateOptions, WorldName
 
 from .harness import Run, Start
 
@@ -49,6 +49,13 @@ def test_its_time_is_the_time_of_day_by_default(start: Start, call: Run) -> None
         ended = call("sessions", 1003, "--range", "2d", "--format", "jsonl", env=environment)
     assert ended.code == 0
     assert 100 < len(ended.out.splitlines()) < 600
+
+
+@pytest.mark.parametrize("world", ["demo", "small"])
+@pytest.mark.parametrize("changes", [False, True])
+def test_the_sessions_change_only_with_the_option(world: WorldName, changes: bool) -> None:
+    simulator = SimulateOptions(world=world, changes=changes).simulator()
+    assert simulator.world.changes == (Changes.mixture() if changes else Changes())
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,24 @@ def test_the_demo_world_has_at_least_the_sessions_asked_for_in_a_year(year: int)
     assert 30_000 <= count < 40_000
 
 
+def test_a_home_of_the_demo_has_about_one_session_a_day_an_office_thirty_and_a_hub_hundreds() -> None:
+    world = World.demo()
+    kinds: dict[str, list[float]] = defaultdict(list)
+    for park in world.parks.values():
+        kinds[park.name.split()[0]].append(sum(1 for _ in world.sessions(park.service_location_id, *YEAR)) / 365)
+    assert {kind: len(days) for kind, days in kinds.items()} == {"Home": 16, "Office": 6, "Hub": 2}
+    assert all(0.5 < day < 2 for day in kinds["Home"])
+    assert all(20 < day < 40 for day in kinds["Office"])
+    assert all(100 < day < 500 for day in kinds["Hub"])
+
+
+def test_a_small_demo_world_has_small_offices_so_that_a_hub_has_the_most() -> None:
+    world = World.demo(parks=6, sessions_per_year=10_000)
+    counts = {park.name: sum(1 for _ in world.sessions(number, *YEAR)) for number, park in world.parks.items()}
+    assert max(counts, key=lambda name: counts[name]).startswith("Hub")
+    assert 10_000 <= sum(counts.values()) < 20_000
+
+
 def test_the_demo_world_has_parks_in_several_time_zones() -> None:
     zones = {park.timezone for park in World.demo(parks=24).parks.values()}
     assert zones >= {
