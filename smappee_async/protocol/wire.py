@@ -78,25 +78,22 @@ class WireRecords(msgspec.Struct, Generic[RecordT], eq=False):
 
 
 class _Decoding:
-    """How arrays of records are decoded now: the fields of the record, and the unknown keys that were met so far.
+    """How arrays are decoded that have unknown keys: by the fields of the record, and the keys that were met so far.
 
     It does not change; another one takes its place, so that several threads may decode.
 
+    :ivar extras: the function that makes the unknown keys of wire records.
     :ivar learnt: the unknown keys that have attributes of their own on the wire records.
     """
 
-    __slots__ = ("_extras", "decode", "learnt")
+    __slots__ = ("decode", "extras", "learnt")
 
     def __init__(self, record_type: type, learnt: tuple[str, ...]) -> None:
         self.learnt = learnt
         names = [f"learnt_{number}" for number in range(len(learnt))]
         wire_type = _wire_type(record_type, forbid_unknown_fields=True, learnt=dict(zip(names, learnt, strict=True)))
         self.decode = _list_decoder(wire_type)
-        self._extras = _extras_builder(names, learnt) if learnt else None
-
-    def extras(self, wires: list[Any]) -> list[Mapping[str, JsonValue]] | None:
-        """The unknown keys of each record; ``None`` if no record has any."""
-        return None if self._extras is None else self._extras(wires)
+        self.extras = _extras_builder(names, learnt)
 
     def learns(self, keys: Iterable[str]) -> tuple[str, ...] | None:
         """The keys to learn besides these; ``None`` if they are too many, or no plain names."""
@@ -128,6 +125,10 @@ class WireFormat(Generic[RecordT]):
         return _wire_type(self.record_type, forbid_unknown_fields=True)
 
     @functools.cached_property
+    def _decode(self) -> Callable[[bytes | bytearray], list[Any]]:
+        return _list_decoder(self._wire_type)
+
+    @functools.cached_property
     def _decoding(self) -> _Decoding:
         return _Decoding(self.record_type, ())
 
@@ -151,12 +152,20 @@ class WireFormat(Generic[RecordT]):
 
     def decode(self, array: bytes | bytearray) -> WireRecords[RecordT] | None:
         """Decode a JSON array of objects; ``None`` if one of them is not such a record."""
-        decoding = self._decoding
         try:
-            wires = decoding.decode(array)
+            return WireRecords(self, self._decode(array))  # first, so that learnt keys cost other records nothing
         except UNREADABLE:
-            return self._decode_unknown(array, decoding)
-        return WireRecords(self, wires, decoding.extras(wires) if decoding.learnt else None)
+            return self._decode_learnt(array, self._decoding)
+
+    def _decode_learnt(self, array: bytes | bytearray, decoding: _Decoding) -> WireRecords[RecordT] | None:
+        """Decode an array in which a record has an unknown key or a wrong type."""
+        if decoding.learnt:
+            try:
+                wires = decoding.decode(array)
+                return WireRecords(self, wires, decoding.extras(wires))
+            except UNREADABLE:
+                pass
+        return self._decode_unknown(array, decoding)
 
     def _decode_unknown(self, array: bytes | bytearray, decoding: _Decoding) -> WireRecords[RecordT] | None:
         """Decode an array in which a record has a key that was not met before, or a wrong type.
@@ -268,6 +277,8 @@ def _extras_builder(names: Sequence[str], keys: Sequence[str]) -> Callable[[list
 
     :param names: the attributes that hold the values of the keys.
     """
+    if not names:
+        return lambda wires: [NOTHING_EXTRA] * len(wires)
     if len(names) == 1:
         (name,), (key,) = names, keys
         value_of = operator.attrgetter(name)
