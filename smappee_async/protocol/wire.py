@@ -284,7 +284,7 @@ def _extras_builder(names: Sequence[str], keys: Sequence[str]) -> Callable[[list
         value_of = operator.attrgetter(name)
         unset = msgspec.UNSET
         return lambda wires: [
-            NOTHING_EXTRA if value is unset else FrozenDict(((key, value),)) for value in map(value_of, wires)
+            NOTHING_EXTRA if value is unset else FrozenDict({key: value}) for value in map(value_of, wires)
         ]
     values_of = operator.attrgetter(*names)
 
