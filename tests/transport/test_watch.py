@@ -39,8 +39,9 @@ def timers() -> int:
 async def overdue(watch: Watch, heard_s: Sequence[float] = ()) -> Attempt:
     """An attempt that hears at these seconds of its time, until it was ended."""
     began = now()
+    attempt = watch.attempt()
     try:
-        with watch.attempt() as attempt:
+        with attempt:
             for at_s in heard_s:
                 await asyncio.sleep(began + at_s - now())
                 attempt.hear()
