@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from smappee_async.errors import ResponseTooLarge as ResponseTooLarge
     from smappee_async.errors import ServerError as ServerError
     from smappee_async.errors import SmappeeError as SmappeeError
+    from smappee_async.errors import SyncStoreError as SyncStoreError
     from smappee_async.errors import TokenStoreError as TokenStoreError
     from smappee_async.errors import TransportError as TransportError
     from smappee_async.events import ClientEvent as ClientEvent
@@ -88,6 +89,7 @@ _ROOMS: Final = {
         "ResponseTooLarge",
         "ServerError",
         "SmappeeError",
+        "SyncStoreError",
         "TokenStoreError",
         "TransportError",
     ),

@@ -133,6 +133,8 @@ VERIFY_FROM_SESSIONS: Final = 10
 PROBE: Final = timedelta(hours=8)
 #: Until a whole day was seen, a park is assumed to be this much denser than what was seen, because nights are quiet.
 NIGHT_SHARE: Final = 3.0
+#: Until a whole week was seen, a busy park is assumed to be this much denser, because weekends are quiet.
+WEEKEND_SHARE: Final = 1.5
 #: A range up to this length is asked for at once. A first chunk would double the requests of the commonest query.
 SHORT_QUERY: Final = timedelta(days=35)
 #: A density is known when this share of a full response was seen.

@@ -6,6 +6,7 @@
     ├── ConfigurationError        what was passed in cannot work; also a ValueError
     ├── ClientClosed              used before it was opened, after it was closed, on another loop, or after a fork
     ├── TokenStoreError           the place where tokens are kept failed, or is not safe to use
+    ├── SyncStoreError            the place where a copy is kept failed, or belongs to a newer version
     ├── AuthenticationError       Smappee refused the credentials or the tokens; a person must act
     │   └── RefreshTokenLost      the refresh token may be spent and there is no password to log in again
     ├── DeadlineExceeded          the time that the caller allowed ran out; also a TimeoutError
@@ -163,6 +164,10 @@ class ClientClosed(SmappeeError):
 
 class TokenStoreError(SmappeeError):
     """The place where tokens are kept failed, or is not safe to use."""
+
+
+class SyncStoreError(SmappeeError):
+    """The place where a copy of sessions is kept failed, or was written by a newer version of this package."""
 
 
 class AuthenticationError(SmappeeError):

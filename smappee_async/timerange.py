@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final, Literal, Self, get_args
-from zoneinfo import ZoneInfo
 
 import attrs
 
@@ -288,6 +287,8 @@ def _zone(tz: str | tzinfo) -> tzinfo:
     if isinstance(tz, tzinfo):
         return tz
     try:
+        from zoneinfo import ZoneInfo  # noqa: PLC0415 - it takes as long to load as this whole module, and few need it
+
         return ZoneInfo(tz)
     except (KeyError, ValueError, TypeError, OSError):
         pass

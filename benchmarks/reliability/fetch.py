@@ -37,7 +37,7 @@ import attrs
 from benchmarks.reliability.comparison import Payload, Truth, payload, truth_about
 from benchmarks.reliability.counting import is_attempt
 from benchmarks.reliability.faults import LIMITS, RECIPES, RETRY, SETTLING_S
-from benchmarks.reliability.service import ChunkKey, FaultJson, Service, Setup, credentials
+from benchmarks.reliability.service import ChunkKey, FaultJson, Requested, Service, Setup, credentials
 from smappee_async import ChargingSession, SmappeeClient, SmappeeError, TimeRange
 from smappee_async.events import ClientEvent
 from smappee_async.models import JsonValue
@@ -194,7 +194,7 @@ class Fetch:
                 await self._read(client, checkpoint)
         seconds = time.perf_counter() - began_at
         after = await service.stats()
-        requested = await service.chunks(after.hits - before.hits)
+        requested = await service.requested(after.hits - before.hits)
         return self._row(name, seconds, struck, requested)
 
     async def _while_it_raises(self, client: SmappeeClient) -> Mapping[str, JsonValue] | None:
@@ -280,18 +280,14 @@ class Fetch:
 
     # --- the row ------------------------------------------------------------------------------------------------------
 
-    def _row(self, name: str, seconds: float, struck: int, requested: Counter[ChunkKey]) -> Row:
-        """The row of the table.
-
-        :param requested: how often the service was asked for each chunk.
-        """
+    def _row(self, name: str, seconds: float, struck: int, requested: Requested) -> Row:
         return Row(
             name=name,
             kinds=tuple(sorted(self._kinds)),
             sessions=self._came.total(),
             calls=len(self._attempts_by_chunk),
             attempts=self._attempts - self._probes,
-            hits=requested.total(),
+            hits=requested.chunks.total(),
             struck=struck,
             failed=self._failed,
             raised=self._raised,
@@ -309,14 +305,14 @@ class Fetch:
             errors=dict(self._errors),
         )
 
-    def _uncounted(self, requested: Counter[ChunkKey]) -> int:
+    def _uncounted(self, requested: Requested) -> int:
+        own, hits = self._attempts_by_chunk, requested.chunks
+        unseen, uncounted = (own - hits).total(), (hits - own).total()
+        unseen = max(0, unseen - requested.closed_early)
+        difference = abs(self._attempts - self._probes - own.total())
         # A fetch that raises cancels the attempts that are running. One side may have counted them, but not the other.
         cancelled = self._raised * LIMITS.concurrency
-        own = self._attempts_by_chunk
-        difference = ((requested - own) + (own - requested)).total()
-        return max(0, difference - cancelled) + max(
-            0, abs(self._attempts - self._probes - requested.total()) - cancelled
-        )
+        return max(0, unseen + uncounted - cancelled) + max(0, difference - cancelled)
 
     def _doubled(self) -> int:
         doubled = sum(times - 1 for times in self._came.values())

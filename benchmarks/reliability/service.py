@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
@@ -95,6 +96,26 @@ class _Entry:
     service_location_id: int | None
     start_ms: int | None
     end_ms: int | None
+    status: int
+    fault: str | None
+
+
+@attrs.frozen
+class Requested:
+    """What the service was asked for.
+
+    :ivar chunks: how often each chunk was requested.
+    :ivar closed_early: how often the service closed a connection after a response that was whole for the client: a
+        fault cut off a body that a 204 does not have. A request that is sent on such a connection at that moment is an
+        attempt that the service never sees (RFC 9112 section 9.6).
+    """
+
+    chunks: Counter[ChunkKey]
+    closed_early: int
+
+
+#: The faults that close the connection in the middle of the body, or behind it.
+_CLOSING: Final = frozenset({"truncated_body", "wrong_content_length", "chunked_cut", "reset_mid_body"})
 
 
 ChunkKey = tuple[int | None, int | None, int | None]
@@ -126,15 +147,18 @@ class Service:
         """The counters so far."""
         return msgspec.convert(await self._ask("GET", "stats"), Stats)
 
-    async def chunks(self, latest: int) -> Counter[ChunkKey]:
-        """How often each chunk was requested, among the latest requests."""
+    async def requested(self, latest: int) -> Requested:
+        """What was asked for in the latest requests."""
         if latest < 1:
-            return Counter()
+            return Requested(Counter(), 0)
         entries = msgspec.convert(await self._ask("GET", f"requests?limit={latest}"), list[_Entry])
-        return Counter(
-            (entry.service_location_id, entry.start_ms, entry.end_ms)
-            for entry in entries
-            if entry.route == "park_sessions"
+        entries = [entry for entry in entries if entry.route == "park_sessions"]
+        return Requested(
+            chunks=Counter((entry.service_location_id, entry.start_ms, entry.end_ms) for entry in entries),
+            closed_early=sum(
+                entry.status == HTTPStatus.NO_CONTENT and not _CLOSING.isdisjoint((entry.fault or "").split("+"))
+                for entry in entries
+            ),
         )
 
     async def expire_tokens(self) -> None:

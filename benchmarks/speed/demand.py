@@ -64,6 +64,22 @@ class Lively:
         return before + (after - before) * rest_ms // _HOUR_MS
 
 
+class During:
+    """Another demand, but only while the park is open.
+
+    :param open_ms: half-open ranges.
+    """
+
+    def __init__(self, demand: Demand, *open_ms: tuple[int, int]) -> None:
+        self._demand = demand
+        self._open_ms = open_ms
+
+    def count(self, start_ms: int, end_ms: int) -> int:
+        """How many start in a half-open range."""
+        overlaps = ((max(start_ms, first), min(end_ms, last)) for first, last in self._open_ms)
+        return sum(self._demand.count(first, last) for first, last in overlaps if first < last)
+
+
 def draw(per_day: float, days: int, seed: int) -> list[int]:
     """How many sessions start before each hour, by chance; the same seed gives the same numbers."""
     chance = random.Random(seed)

@@ -19,10 +19,12 @@ PARTS: Final = (
     "memory",
     "imports",
     "planner",
+    "ordered",
+    "opening",
     "fanout",
 )
 #: The parts that also have counts, which do not depend on how busy the machine is.
-COUNTED: Final = ("structuring", "stream", "planner")
+COUNTED: Final = ("structuring", "stream", "planner", "opening")
 
 
 def run(name: str, scale: Scale) -> PartResult:

@@ -12,7 +12,7 @@ import attrs
 
 from benchmarks.speed.chunks import first_days
 from benchmarks.speed.count import bytecodes, peak_traced
-from benchmarks.speed.demand import Demand, Even, Lively, draw
+from benchmarks.speed.demand import Demand, During, Even, Lively, draw
 from benchmarks.speed.process import forget_peak, in_fresh_process, peak_bytes, resident_bytes
 from benchmarks.speed.result import Goal, Row
 from benchmarks.speed.scale import Scale
@@ -48,7 +48,7 @@ _MIXTURE: Final = (_HOME, _OFFICE, _HUB)
 
 def run(scale: Scale) -> list[Row]:
     """The rows of the table."""
-    rows = [*_mixture_rows("even", _even()), *_mixture_rows("by chance", _by_chance())]
+    rows = [*_mixture_rows("even", _even()), *_mixture_rows("by chance", _by_chance()), *_partly_open_rows()]
     for parks in (10, 100, 1_000, 10_000, 100_000)[: scale.of(5, quick=2)]:
         rows += in_fresh_process(_growth_rows, parks)
     return rows
@@ -62,6 +62,7 @@ def counts() -> dict[str, float]:
     return {
         "requests, mixture, even": adaptive(even, _FIVE_YEARS, TARGET_SESSIONS).requests,
         "requests, mixture, by chance": adaptive(by_chance, _FIVE_YEARS, TARGET_SESSIONS).requests,
+        "requests, parks that opened in between": sum(each.requests for each in _opened_later().values()),
         "requests to verify, mixture, even": _verified(even).verified,
         "requests to verify, mixture, by chance": _verified(by_chance).verified,
         "bytecodes a request, homes": bytecodes(plan_homes) / plan_homes().requests,
@@ -131,6 +132,70 @@ def _mixture_rows(title: str, demands: Mapping[int, Demand]) -> list[Row]:
             f"mixture, {title}: wall ÷ fixed months, 20 ms a response",
             ours.wall_s / months.wall_s,
             goal=Goal(at_most=1),
+        ),
+    ]
+
+
+# --- parks that are not always open -----------------------------------------------------------------------------------
+
+_PER_DAY: Final = (1, 30, 500, 5_000)
+_OPENED_AFTER: Final = (0.1, 0.5, 0.9, 0.99)
+
+
+@attrs.frozen
+class _Alone:
+    """One park, read alone.
+
+    :ivar spare: requests beyond 1.25 times the fewest that are possible.
+    """
+
+    requests: int
+    largest: float
+    spare: float
+
+
+def _alone(per_day: int, *open_from: tuple[float, float]) -> _Alone:
+    """A park that is open in these shares of the five years."""
+    assert _FIVE_YEARS.end_ms is not None
+    length_ms = _FIVE_YEARS.end_ms - _FIVE_YEARS.start_ms
+    begin_ms = _FIVE_YEARS.start_ms
+    open_ms = [(begin_ms + int(first * length_ms), begin_ms + int(last * length_ms)) for first, last in open_from]
+    demand = During(Lively(draw(per_day, _DAYS + 2, seed=per_day)), *open_ms)
+    found = adaptive({0: demand}, _FIVE_YEARS, TARGET_SESSIONS)
+    least = least_requests({0: demand}, _FIVE_YEARS, TARGET_SESSIONS)
+    return _Alone(found.requests, found.largest / TARGET_SESSIONS, found.requests - 1.25 * least)
+
+
+def _opened_later() -> dict[tuple[int, float], _Alone]:
+    return {(per_day, share): _alone(per_day, (share, 1.0)) for per_day in _PER_DAY for share in _OPENED_AFTER}
+
+
+def _partly_open_rows() -> list[Row]:
+    opened = _opened_later()
+    closed = [_alone(per_day, (0.0, 0.5)) for per_day in _PER_DAY]
+    summers = [(year / 5 + 0.1, year / 5 + 0.13) for year in range(5)]
+    seasonal = [_alone(per_day, *summers) for per_day in _PER_DAY]
+    rows: list[Row] = []
+    for share in _OPENED_AFTER:
+        found = [each for (_, opened_after), each in opened.items() if opened_after == share]
+        rows += _alone_rows(f"opened after {share:.0%} of five years", found, judged=True)
+    rows += _alone_rows("closed after half of five years", closed, judged=True)
+    # Next to nothing shows where the seasons are: what is too large for a response is split when it comes.
+    return rows + _alone_rows("open for three weeks each summer", seasonal, judged=False)
+
+
+def _alone_rows(title: str, found: list[_Alone], *, judged: bool) -> list[Row]:
+    return [
+        Row(
+            f"{title}: largest response ÷ target",
+            max(each.largest for each in found),
+            goal=Goal(at_most=2) if judged else None,
+        ),
+        Row(
+            f"{title}: requests beyond 1.25 x the least",
+            max(each.spare for each in found),
+            "requests",
+            goal=Goal(at_most=4) if judged else None,
         ),
     ]
 

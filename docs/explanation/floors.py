@@ -15,11 +15,11 @@ PICTURE: Final = Path(__file__).with_name("floors.svg")
 FLOORS: Final[tuple[tuple[tuple[str, str], ...], ...]] = (
     (("cli", "the command: a process with signals, files and exit codes"),),
     (("doctor", "what is assumed of the service, checked"),),
-    (("testing", "fixtures, and a loop without waiting"), ("telemetry", "spans and metrics from events")),
+    (("testing", "fixtures"), ("telemetry", "spans and metrics"), ("sync", "a copy that stays right")),
     (("client", "SmappeeClient: opens, closes, makes streams"),),
     (("query", "plans chunks, reads them, selects sessions, hands them over"),),
     (("transport", "one call: gate, attempt, retry"), ("auth", "tokens: kept, renewed, shared")),
-    (("protocol", "requests as values; responses to records; no I/O"),),
+    (("protocol", "requests as values; responses to records; no I/O"), ("tables", "columns of a session")),
     (("models", "the records that come out"),),
     (("events", "what a client tells its host"), ("limits", "how much at once, how often again")),
     (("timerange", "half-open ranges, and their algebra"),),

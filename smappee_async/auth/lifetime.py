@@ -11,7 +11,7 @@ import attrs
 from smappee_async import defaults
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ClockTimes:
     """What both clocks show at one moment, in seconds."""
 
@@ -19,7 +19,7 @@ class ClockTimes:
     monotonic: float
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Clocks:
     """The two clocks that tokens are timed with. Neither is enough alone.
 
@@ -35,7 +35,7 @@ class Clocks:
         return ClockTimes(self.wall(), self.monotonic())
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class TokenLifetime:
     """How long an access token is valid. The clock that says less is believed.
 

@@ -53,7 +53,7 @@ class Refusals:
         self._last = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Refusal:
     error: AuthenticationError
     token: Token | None

@@ -248,7 +248,7 @@ class TokenRenewer:
             raise _StartOver
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Round:
     """One try to renew, under the lock."""
 

@@ -46,6 +46,7 @@ from smappee_async.cli.ranges import RangeText
 from smappee_async.cli.rows import Rfid
 from smappee_async.cli.sessions import Presentation, SessionsOptions, show_sessions
 from smappee_async.cli.simulate import simulate
+from smappee_async.cli.sync import show_sync
 from smappee_async.cli.targets import read_ids
 from smappee_async.errors import ConfigurationError
 from smappee_async.limits import Limits
@@ -298,6 +299,45 @@ def doctor(
         ca_file=ca_file,
     )
     return partial(show_doctor, login_options, parks or (), days, as_json=as_json)
+
+
+@app.command("sync", epilog=f"{SECRETS}\n\n{HELP}")
+def sync_(
+    *,
+    parks: Parks,
+    to: Annotated[str, typer.Option(metavar="URL", help="Where the copy is: sqlite:///FILE.", envvar="SMAPPEE_COPY")],
+    since: Annotated[
+        str, typer.Option(metavar="YYYY-MM-DD", help="Where the copy of a park begins that is not in it yet.")
+    ],
+    tz: Zone = "UTC",
+    concurrency: Concurrency = defaults.CONCURRENCY,
+    base_url: BaseUrl = None,
+    client_id: ClientId = None,
+    username: Username = None,
+    token_file: TokenFile = None,
+    proxy: ProxyUrl = None,
+    ca_file: CaFile = None,
+) -> Work:
+    """Bring a copy of sessions up to date: what is new, what ended, what was corrected, what was removed.
+
+    Run it again and again, as from cron; two runs at the same time do no harm. The first run reads the whole history
+    and may be interrupted.
+
+    Examples:
+      smappee-async sync 12345 67890 --to sqlite:///sessions.db --since 2025-01-01
+      smappee-async sync @parks.txt --to sqlite:////var/lib/sessions.db --since 2025-01-01 --tz Europe/Brussels
+    """
+    login_options = LoginOptions.of(
+        base_url=base_url,
+        client_id=client_id,
+        username=username,
+        token_file=token_file,
+        proxy=proxy,
+        ca_file=ca_file,
+    )
+    begin = RangeText.of(range=f"{since}..", month=None, day=None, year=None).in_zone(tz).start
+    numbers = [int(number) for number in read_ids(parks, stations=False)]
+    return partial(show_sync, login_options, numbers, to, begin, Limits(concurrency=concurrency))
 
 
 app.command(epilog=HELP)(simulate)

@@ -19,7 +19,7 @@ _SERIAL_NUMBER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LARGEST_ID: Final = 2**63 - 1
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Request:
     """One HTTP request.
 

@@ -8,7 +8,9 @@ left out are never built, and so that columns can be made of wire records withou
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import filterfalse, repeat
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Generic, Self, TypeVar, Union, get_args, get_origin
@@ -24,6 +26,10 @@ RecordT = TypeVar("RecordT", bound=attrs.AttrsInstance)
 INT64: Final = 2**63
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _BOM: Final = b"\xef\xbb\xbf"
+#: So many unknown keys are learnt; a service that sends more has no fields that are worth it.
+_MOST_LEARNT: Final = 32
+_PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
+NOTHING_LEARNT: Final[Mapping[str, str]] = {}
 
 
 class WireRecords(msgspec.Struct, Generic[RecordT], eq=False):
@@ -32,45 +38,70 @@ class WireRecords(msgspec.Struct, Generic[RecordT], eq=False):
     ``repr`` shows the number of records only, because records name persons.
 
     :ivar wires: one msgspec struct for each record; its attributes are the fields of the record that are on the wire.
-    :ivar wholes: every key of each record, to find the unknown ones; ``None`` if no record has an unknown key.
+    :ivar extras: the unknown keys of each record and their values; ``None`` if no record has any.
     """
 
     wire_format: WireFormat[RecordT]
     wires: list[Any]
-    wholes: list[Mapping[str, JsonValue]] | None = None
+    extras: list[Mapping[str, JsonValue]] | None = None
 
     @classmethod
     def joined(cls, wire_format: WireFormat[RecordT], parts: Sequence[WireRecords[RecordT]]) -> Self:
         """The records of several decoded parts, in their order."""
         wires = [wire for each in parts for wire in each.wires]
-        if all(each.wholes is None for each in parts):
+        if all(each.extras is None for each in parts):
             return cls(wire_format, wires)
-        nothing_unknown: list[Mapping[str, JsonValue]] = [NOTHING_EXTRA]
-        wholes = [
-            whole
-            for each in parts
-            for whole in (nothing_unknown * len(each.wires) if each.wholes is None else each.wholes)
+        nothing: list[Mapping[str, JsonValue]] = [NOTHING_EXTRA]
+        extras = [
+            extra for each in parts for extra in (nothing * len(each.wires) if each.extras is None else each.extras)
         ]
-        return cls(wire_format, wires, wholes)
+        return cls(wire_format, wires, extras)
 
     def leave_out(self, positions: Sequence[int]) -> None:
         """Drop the records at these positions, which are in ascending order."""
         for position in reversed(positions):
             del self.wires[position]
-            if self.wholes is not None:
-                del self.wholes[position]
+            if self.extras is not None:
+                del self.extras[position]
 
     def build(self, service_location_id: int | None = None) -> list[RecordT]:
         """Build the attrs records.
 
         :param service_location_id: the park that was asked, which is not on the wire; for records with such a field.
         """
-        if self.wholes is None:
+        if self.extras is None:
             return self.wire_format.build(self.wires, service_location_id)
-        return self.wire_format.build_with_extra(self.wires, self.wholes, service_location_id)
+        return self.wire_format.build_with_extra(self.wires, service_location_id, self.extras)
 
     def __repr__(self) -> str:
         return f"<{len(self.wires)} wire records>"
+
+
+class _Decoding:
+    """How arrays of records are decoded now: the fields of the record, and the unknown keys that were met so far.
+
+    It does not change; another one takes its place, so that several threads may decode.
+
+    :ivar learnt: the unknown keys that have attributes of their own on the wire records.
+    """
+
+    __slots__ = ("_extras", "decode", "learnt")
+
+    def __init__(self, record_type: type, learnt: tuple[str, ...]) -> None:
+        self.learnt = learnt
+        names = [f"learnt_{number}" for number in range(len(learnt))]
+        wire_type = _wire_type(record_type, forbid_unknown_fields=True, learnt=dict(zip(names, learnt, strict=True)))
+        self.decode = _list_decoder(wire_type)
+        self._extras = _extras_builder(names, learnt) if learnt else None
+
+    def extras(self, wires: list[Any]) -> list[Mapping[str, JsonValue]] | None:
+        """The unknown keys of each record; ``None`` if no record has any."""
+        return None if self._extras is None else self._extras(wires)
+
+    def learns(self, keys: Iterable[str]) -> tuple[str, ...] | None:
+        """The keys to learn besides these; ``None`` if they are too many, or no plain names."""
+        found = tuple(dict.fromkeys((*self.learnt, *keys)))
+        return found if len(found) <= _MOST_LEARNT and all(map(_PLAIN_KEY.fullmatch, found)) else None
 
 
 class WireFormat(Generic[RecordT]):
@@ -97,8 +128,8 @@ class WireFormat(Generic[RecordT]):
         return _wire_type(self.record_type, forbid_unknown_fields=True)
 
     @functools.cached_property
-    def _decode(self) -> Callable[[bytes | bytearray], list[Any]]:
-        return _list_decoder(self._wire_type)
+    def _decoding(self) -> _Decoding:
+        return _Decoding(self.record_type, ())
 
     @functools.cached_property
     def _decode_known(self) -> Callable[[bytes | bytearray], list[Any]]:
@@ -110,30 +141,37 @@ class WireFormat(Generic[RecordT]):
         return _builder(self.record_type, with_extra=False)
 
     @functools.cached_property
-    def _build_with_extra(self) -> Callable[..., list[RecordT]]:
+    def build_with_extra(self) -> Callable[..., list[RecordT]]:
+        """The function that builds records of wire records, the park, and the unknown keys of each."""
         return _builder(self.record_type, with_extra=True)
 
     def decode_each(self, raws: Sequence[bytes | bytearray | msgspec.Raw]) -> WireRecords[RecordT] | None:
         """Decode the JSON texts of as many objects; ``None`` if one of them is not such a record."""
-        array = b"[%b]" % b",".join(raws)
-        try:
-            return WireRecords(self, self._decode(array))
-        except UNREADABLE:
-            return self._decode_unknown(array)
+        return self.decode(b"[%b]" % b",".join(raws))
 
     def decode(self, array: bytes | bytearray) -> WireRecords[RecordT] | None:
         """Decode a JSON array of objects; ``None`` if one of them is not such a record."""
+        decoding = self._decoding
         try:
-            return WireRecords(self, self._decode(array))
+            wires = decoding.decode(array)
         except UNREADABLE:
-            return self._decode_unknown(array)
+            return self._decode_unknown(array, decoding)
+        return WireRecords(self, wires, decoding.extras(wires) if decoding.learnt else None)
 
-    def _decode_unknown(self, array: bytes | bytearray) -> WireRecords[RecordT] | None:
-        """Decode an array in which a record has an unknown key or a wrong type."""
+    def _decode_unknown(self, array: bytes | bytearray, decoding: _Decoding) -> WireRecords[RecordT] | None:
+        """Decode an array in which a record has a key that was not met before, or a wrong type.
+
+        New keys are learnt, so that the next array with them is decoded in one go.
+        """
         try:
-            return WireRecords(self, self._decode_known(array), msgspec.json.decode(array))
+            wires, wholes = self._decode_known(array), msgspec.json.decode(array)
         except UNREADABLE:
             return None
+        extras = [self.unknown(whole) for whole in wholes]
+        learnt = decoding.learns(key for extra in extras for key in extra)
+        if learnt is not None and len(learnt) > len(decoding.learnt):
+            self._decoding = _Decoding(self.record_type, learnt)
+        return WireRecords(self, wires, extras)
 
     def of(self, record: RecordT, whole: Mapping[str, JsonValue]) -> WireRecords[RecordT]:
         """The wire record of one record.
@@ -141,23 +179,12 @@ class WireFormat(Generic[RecordT]):
         :param whole: every key that the record has in the JSON.
         """
         wire = self._wire_type(**{name: getattr(record, name) for name in self.keys})
-        return WireRecords(self, [wire], None if whole.keys() <= self._known else [whole])
-
-    def build_with_extra(
-        self, wires: Sequence[Any], wholes: Sequence[Mapping[str, JsonValue]], service_location_id: int | None
-    ) -> list[RecordT]:
-        """Build records of wire records, and of all the keys of each."""
-        return self._build_with_extra(wires, service_location_id, self._extras(wholes))
+        return WireRecords(self, [wire], None if whole.keys() <= self._known else [self.unknown(whole)])
 
     def unknown(self, whole: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
         """The keys that no field has, in their order."""
-        return next(self._extras((whole,)))
-
-    def _extras(self, wholes: Iterable[Mapping[str, JsonValue]]) -> Iterator[Mapping[str, JsonValue]]:
-        is_known = self._known.__contains__
-        for whole in wholes:
-            unknown = {key: whole[key] for key in filterfalse(is_known, whole)}
-            yield FrozenDict(unknown) if unknown else NOTHING_EXTRA
+        unknown = {key: whole[key] for key in filterfalse(self._known.__contains__, whole)}
+        return FrozenDict(unknown) if unknown else NOTHING_EXTRA
 
 
 def text_of(body: bytes | bytearray) -> bytes | bytearray:
@@ -201,8 +228,13 @@ _WIRE: Final[dict[Any, Any]] = {
 }
 
 
-def _wire_type(record_type: type, *, forbid_unknown_fields: bool) -> type[msgspec.Struct]:
-    """The msgspec type that decodes what the record's fields say."""
+def _wire_type(
+    record_type: type, *, forbid_unknown_fields: bool, learnt: Mapping[str, str] = NOTHING_LEARNT
+) -> type[msgspec.Struct]:
+    """The msgspec type that decodes what the record's fields say.
+
+    :param learnt: further attributes, for any value, and the key of each in the JSON. An absent key is ``UNSET``.
+    """
     fields: list[Any] = []
     for field in _wire_fields(record_type):
         bare, optional = without_none(field.type)
@@ -211,6 +243,7 @@ def _wire_type(record_type: type, *, forbid_unknown_fields: bool) -> type[msgspe
         if field.default is not attrs.NOTHING:
             keyed = msgspec.field(name=wire_key(field), default=field.default)
         fields.append((field.name, wire | None if optional else wire, keyed))
+    fields += [(name, Any, msgspec.field(name=key, default=msgspec.UNSET)) for name, key in learnt.items()]
     return msgspec.defstruct(
         f"Wire{record_type.__name__}",
         fields,
@@ -228,6 +261,32 @@ def _secret_repr(wire: msgspec.Struct) -> str:
 
 def _list_decoder(wire_type: type[msgspec.Struct]) -> Callable[[bytes | bytearray], list[Any]]:
     return msgspec.json.Decoder(list[wire_type]).decode  # type: ignore[valid-type]  # made at run time
+
+
+def _extras_builder(names: Sequence[str], keys: Sequence[str]) -> Callable[[list[Any]], list[Mapping[str, JsonValue]]]:
+    """The function that makes the unknown keys of wire records.
+
+    :param names: the attributes that hold the values of the keys.
+    """
+    if len(names) == 1:
+        (name,), (key,) = names, keys
+        value_of = operator.attrgetter(name)
+        unset = msgspec.UNSET
+        return lambda wires: [
+            NOTHING_EXTRA if value is unset else FrozenDict(((key, value),)) for value in map(value_of, wires)
+        ]
+    values_of = operator.attrgetter(*names)
+
+    def extras(wires: list[Any]) -> list[Mapping[str, JsonValue]]:
+        found: list[Mapping[str, JsonValue]] = []
+        for values in map(values_of, wires):
+            pairs: Iterable[tuple[str, Any]] = zip(keys, values, strict=True)
+            if msgspec.UNSET in values:
+                pairs = ((key, value) for key, value in pairs if value is not msgspec.UNSET)
+            found.append(FrozenDict(pairs) or NOTHING_EXTRA)
+        return found
+
+    return extras
 
 
 def _builder(record_type: type[RecordT], *, with_extra: bool) -> Callable[..., list[RecordT]]:

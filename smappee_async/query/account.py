@@ -8,7 +8,7 @@ from smappee_async.models import ChunkFailure, InvalidRecord, StreamStats
 from smappee_async.transport.call import CallCost
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class StreamAccount:
     """What became of everything that a stream asked for.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
+
+import attrs
 
 from smappee_async.errors import ConfigurationError
 from smappee_async.models import JsonValue, SessionState
@@ -40,9 +42,9 @@ class Progress:
         self._read[target] = ranges = [known] if before is None else merge([*before, known])
         self._json[target.key] = _to_json(ranges)
 
-    def remaining(self, ranges: Mapping[Target, TimeRange]) -> dict[Target, list[TimeRange]]:
-        """What is still to be read of each target."""
-        return {target: remaining(whole, self._read.get(target, ())) for target, whole in ranges.items()}
+    def remaining(self, ranges: Mapping[Target, TimeRange]) -> Mapping[Target, list[TimeRange]]:
+        """What is still to be read of each target, computed when it is looked up."""
+        return _Remaining(ranges, self._read)
 
     def to_json(self) -> Checkpoint:
         """As plain JSON."""
@@ -51,6 +53,39 @@ class Progress:
             "state": self._state,
             "read": dict(self._json),
         }
+
+
+@attrs.frozen(eq=False)
+class _Remaining(Mapping[Target, list[TimeRange]]):
+    """What is left of each target's time range. Nothing is made in advance, because there may be very many targets."""
+
+    _ranges: Mapping[Target, TimeRange]
+    _read: Mapping[Target, Sequence[TimeRange]]
+
+    def __getitem__(self, target: Target) -> list[TimeRange]:
+        return remaining(self._ranges[target], self._read.get(target, ()))
+
+    def __iter__(self) -> Iterator[Target]:
+        return iter(self._ranges)
+
+    def __len__(self) -> int:
+        return len(self._ranges)
+
+
+def read_ranges(checkpoint: Checkpoint, target: Target) -> list[TimeRange]:
+    """The time ranges of a target that a checkpoint covers, earliest first."""
+    read = checkpoint["read"]
+    assert isinstance(read, dict)
+    return [_range(pair) for pair in _list(read.get(target.key, []))]
+
+
+def resume_from(state: SessionState, read: Mapping[Target, Sequence[TimeRange]]) -> Checkpoint:
+    """A checkpoint that covers these time ranges."""
+    progress = Progress(state, None)
+    for target, ranges in read.items():
+        for each in ranges:
+            progress.add(target, each)
+    return progress.to_json()
 
 
 def _to_json(ranges: list[TimeRange]) -> list[JsonValue]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
+from itertools import islice
+from typing import Final
 
 import anyio
 
@@ -29,6 +31,9 @@ from smappee_async.query.session_query import OnError
 from smappee_async.query.target import Target
 from smappee_async.query.truncation import TruncationCheck
 from smappee_async.timerange import TimeRange
+
+#: So many targets are abandoned in one turn of the event loop.
+_TARGETS_AT_ONCE: Final = 500
 
 
 class Fetcher:
@@ -71,6 +76,7 @@ class Fetcher:
         self._held = 0
         self._aimed_below: dict[Target, int] = {}
         self._asks_at_once = False
+        self._abandoned: Iterator[tuple[Target, list[TimeRange]]] | None = None
         self._splits_for_timeouts: Counter[Target] = Counter()
         self._error: BaseException | None = None
         self._stopped = False
@@ -91,11 +97,18 @@ class Fetcher:
                 return None
             await self._wait_for_change()
 
+    def earliest_ms(self, target: Target) -> int | None:
+        """Where the next chunk of a target starts, in milliseconds since 1970; ``None`` if there is none."""
+        ready = self._ready_of.get(target)
+        starts = (self._plan.earliest_unread_ms(target), ready[0].chunk.time_range.start_ms if ready else None)
+        return min((start_ms for start_ms in starts if start_ms is not None), default=None)
+
     async def take_next_of(self, target: Target) -> FetchedChunk | None:
         """The next chunk of one target, by time; ``None`` when all of its chunks were taken or given up.
 
         :raises SmappeeError: what ends the stream.
         """
+        has_waited = False
         while True:
             self._check()
             ready = self._ready_of.setdefault(target, [])
@@ -104,6 +117,10 @@ class Fetcher:
                 return self._hand_over(ready.pop(0))
             if not ready and unread_ms is None:
                 return None
+            if not has_waited:
+                has_waited = True
+                self._plan.is_waited_for(target)
+                continue
             await self._wait_for_change()
 
     def _check(self) -> None:
@@ -115,9 +132,15 @@ class Fetcher:
 
     def _hand_over(self, fetched: FetchedChunk) -> FetchedChunk:
         self._held -= 1
-        fetched.has_more = self._plan.give_back(fetched.chunk)
+        if not self._is_given_back(fetched):
+            self._plan.give_back(fetched.chunk)
+        fetched.has_more = self._plan.has_more(fetched.chunk.target)
         self._start_more()
         return fetched
+
+    def _is_given_back(self, fetched: FetchedChunk) -> bool:
+        """Whether a chunk keeps no place while it waits for the consumer, because it holds nothing."""
+        return self._in_order and not any(fetched.responses)
 
     async def _wait_for_change(self) -> None:
         self._changed.clear()
@@ -166,10 +189,12 @@ class Fetcher:
             self._plan.mark_read(chunk, sessions=sum(map(len, fetched.responses)), elapsed_s=fetched.slowest_s)
             self._held += 1
             self._keep(fetched)
+            if self._is_given_back(fetched):
+                self._plan.give_back(chunk)
             for short in fetched.short:
                 self._turned_out_short(short)
             return
-        self._failed(chunk, failure)
+        await self._failed(chunk, failure)
 
     def _follow_what_is_known(self, target: Target) -> None:
         limit = self._truncation.limit_of(target)
@@ -194,14 +219,14 @@ class Fetcher:
         ready.append(fetched)
         ready.sort(key=lambda each: each.chunk.time_range.start_ms)
 
-    def _failed(self, chunk: Chunk, error: SmappeeError) -> None:
+    async def _failed(self, chunk: Chunk, error: SmappeeError) -> None:
         if self._may_split(chunk, error) and self._plan.split(chunk):
             self._on_split(error)
         elif self._on_error == "raise" or not isinstance(error, RequestError | DeadlineExceeded):
             # An error of the account, the token store or the client concerns every chunk.
             self._end(error)
         else:
-            self._collect(chunk, error)
+            await self._collect(chunk, error)
 
     def _may_split(self, chunk: Chunk, error: SmappeeError) -> bool:
         """Whether shorter chunks may help."""
@@ -212,15 +237,23 @@ class Fetcher:
         self._splits_for_timeouts[chunk.target] += 1
         return self._splits_for_timeouts[chunk.target] <= SPLITS_FOR_TIMEOUTS
 
-    def _collect(self, chunk: Chunk, error: SmappeeError) -> None:
+    async def _collect(self, chunk: Chunk, error: RequestError | DeadlineExceeded) -> None:
         self._plan.give_up(chunk)
-        unread = [(chunk.target, chunk.time_range)]
+        unread = [chunk.time_range]
         if isinstance(error, PermissionDenied | NotFound):
             # The account does not see this park, so its other chunks would fail in the same way.
-            unread += [(chunk.target, each) for each in self._plan.abandon(chunk.target)]
-        elif isinstance(error, DeadlineExceeded):
-            unread += [(target, each) for target in self._plan.targets for each in self._plan.abandon(target)]
-        self._account.failures += [_failure(target, each, error) for target, each in unread]
+            unread += self._plan.abandon(chunk.target)
+        self._account.failures += [_failure(chunk.target, each, error) for each in unread]
+        if isinstance(error, DeadlineExceeded):
+            await self._abandon_all(error)
+
+    async def _abandon_all(self, error: DeadlineExceeded) -> None:
+        # All chunks in flight fail at the deadline: they share the iterator, so that each target is abandoned once.
+        if self._abandoned is None:
+            self._abandoned = self._plan.abandon_all()
+        while some := list(islice(self._abandoned, _TARGETS_AT_ONCE)):
+            self._account.failures += [_failure(target, each, error) for target, unread in some for each in unread]
+            await asyncio.sleep(0)
 
     # --- ending -------------------------------------------------------------------------------------------------------
 

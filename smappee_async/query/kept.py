@@ -96,7 +96,7 @@ def free_key(sessions: Mapping[Key, object], session_id: int) -> Key | None:
     return next((key for key in keys_of(session_id) if key not in sessions), None)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Chunk:
     """What is remembered of one chunk."""
 

@@ -1,24 +1,32 @@
 """Which target to ask next, and for which time range. Pure: no clock, no network, no tasks.
 
-Every target keeps the time ranges that were not asked for yet. Chunks are cut from them one at a time, so that a plan
-over very many targets and years costs no more than what is in flight.
+Every target keeps the time ranges that were not asked for yet. Chunks are cut from them one at a time, and a target
+is prepared when its first turn comes, so that a plan over very many targets and years costs no more than what is in
+flight.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
 import attrs
 
-from smappee_async.defaults import SHORTEST_CHUNK
+from smappee_async.defaults import PROBE, SHORTEST_CHUNK
 from smappee_async.query.sizing import ChunkSizer
 from smappee_async.query.target import Target
 from smappee_async.timerange import TimeRange, merge
 
-_SHORTEST_MS: Final = SHORTEST_CHUNK // timedelta(milliseconds=1)
+_MS: Final = timedelta(milliseconds=1)
+_SHORTEST_MS: Final = SHORTEST_CHUNK // _MS
+#: In a range up to this length nothing is looked for at its end.
+_FAR_LOOK_FROM_MS: Final = timedelta(days=90) // _MS
+#: The look at the latest hours is short, because it is one response more of each target.
+_FAR_LOOK_MS: Final = PROBE * 3 // 4 // _MS
+#: Where a target becomes quiet at an unknown time, more chunks at once would be empty ones.
+_AT_ONCE_BEFORE_QUIET: Final = 2
 
 
 @attrs.frozen
@@ -29,7 +37,7 @@ class Chunk:
     time_range: TimeRange
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _TargetQueue:
     """One target's part of the plan."""
 
@@ -41,10 +49,16 @@ class _TargetQueue:
     """Starts of the chunks that are being read, in milliseconds."""
     held: int = 0
     """Chunks that were handed out and not given back."""
+    more: int = 0
+    """How many chunks more than usual may be held, because the consumer had to wait for this target."""
     is_queued: bool = False
     """Whether it is queued in the round robin."""
     is_abandoned: bool = False
     """Whether no more of it will be asked for."""
+    far_look: Chunk | None = None
+    """The look at the latest hours, once it was handed out."""
+    is_backward: bool = False
+    """Whether the latest chunk comes next, because the target is busy there and was not in the beginning."""
 
 
 class Plan:
@@ -53,11 +67,13 @@ class Plan:
     The length of chunks follows what comes back, towards responses of one size. Until the density of a target is known,
     one chunk of it is handed out at a time.
 
-    :param ranges: for each target, the time ranges to read, earliest first, without overlap.
+    :param ranges: for each target, the time ranges to read, earliest first, without overlap. Those of a target are
+        looked up when its first turn comes.
     :param target_sessions: the number of sessions that a response should have; ``None`` asks for each range at once.
     :param now_ms: about now, in milliseconds since 1970: the end that is assumed for an open range when it must be cut.
         It may be wrong, because the last chunk of an open range keeps the open end.
     :param per_target: how many chunks of one target may be held at once; ``None`` for no limit.
+    :param more: how many chunks beyond that may be held of all targets together, by those that the consumer waits for.
     """
 
     def __init__(
@@ -67,25 +83,33 @@ class Plan:
         target_sessions: int | None,
         now_ms: int,
         per_target: int | None = None,
+        more: int = 0,
     ) -> None:
         self._now_ms = now_ms
         self._per_target = per_target
-        self._queues = {
-            target: _TargetQueue(target, ChunkSizer(target_sessions), list(reversed(unread)))
-            for target, unread in ranges.items()
-        }
+        self._more = more
+        self._ranges = ranges
+        self._target_sessions = target_sessions
+        self._new = iter(ranges)
+        """Targets whose first turn has not come; those that were abandoned before are skipped."""
+        self._next_new: _TargetQueue | None = None
+        self._queues: dict[Target, _TargetQueue] = {}
+        self._finished: set[Target] = set()
+        """Targets that had their queue, and of which nothing is unasked, in flight or held."""
         self._round_robin: deque[_TargetQueue] = deque()
-        self._unfinished = {target for target, unread in ranges.items() if unread}
-        for queue in self._queues.values():
-            self._enqueue(queue)
+        self._first: deque[_TargetQueue] = deque()
+        """Queues that come before all others."""
+        self._unfinished: set[Target] = set()
+        self._is_ending = False
 
     # --- handing out --------------------------------------------------------------------------------------------------
 
     def next(self) -> Chunk | None:
         """The next chunk to ask for; ``None`` if there is none now."""
-        if not self._round_robin:
+        while (queue := self._pop()) is not None and not queue.unasked:
+            pass  # it was abandoned
+        if queue is None:
             return None
-        queue = self._round_robin.popleft()
         queue.is_queued = False
         time_range = self._cut(queue)
         queue.in_flight.add(time_range.start_ms)
@@ -93,7 +117,44 @@ class Plan:
         self._enqueue(queue)
         return Chunk(queue.target, time_range)
 
+    def _pop(self) -> _TargetQueue | None:
+        if self._is_ending:
+            return None
+        if self._first:
+            return self._first.popleft()
+        if (queue := self._find_new()) is not None:
+            self._next_new = None
+            return queue
+        return self._round_robin.popleft() if self._round_robin else None
+
+    def _find_new(self) -> _TargetQueue | None:
+        """The queue of the next target whose first turn has not come, and of which something is to be read."""
+        while self._next_new is None or not self._next_new.unasked:
+            self._next_new = None
+            target = next(self._new, None)
+            if target is None:
+                return None
+            if target not in self._finished:
+                self._next_new = self._new_queue(target)
+        return self._next_new
+
+    def _new_queue(self, target: Target) -> _TargetQueue:
+        sizer = ChunkSizer(self._target_sessions)
+        queue = _TargetQueue(target, sizer, list(reversed(self._ranges[target])), is_queued=True)
+        if queue.unasked:
+            self._queues[target] = queue
+            self._unfinished.add(target)
+        else:
+            self._finished.add(target)
+        return queue
+
     def _cut(self, queue: _TargetQueue) -> TimeRange:
+        if self._is_far_look_due(queue):
+            time_range = self._cut_end(queue, _FAR_LOOK_MS)
+            queue.far_look = Chunk(queue.target, time_range)
+            return time_range
+        if queue.is_backward:
+            return self._cut_end(queue, queue.sizer.span_ms(self._length_ms(queue.unasked[0])))
         unasked = queue.unasked.pop()
         left_ms = self._length_ms(unasked)
         span_ms = queue.sizer.span_ms(left_ms)
@@ -103,6 +164,39 @@ class Plan:
         queue.unasked.append(TimeRange.from_ms(cut_ms, unasked.end_ms))
         return TimeRange.from_ms(unasked.start_ms, cut_ms)
 
+    def _cut_end(self, queue: _TargetQueue, span_ms: int) -> TimeRange:
+        """The last so many milliseconds of what was not asked for; an open end stays open."""
+        unasked = queue.unasked.pop(0)
+        left_ms = self._length_ms(unasked)
+        if span_ms >= left_ms:
+            return unasked
+        cut_ms = unasked.start_ms + left_ms - span_ms
+        queue.unasked.insert(0, TimeRange.from_ms(unasked.start_ms, cut_ms))
+        return TimeRange.from_ms(cut_ms, unasked.end_ms)
+
+    def _is_far_look_due(self, queue: _TargetQueue) -> bool:
+        """Whether the latest hours of a long range are looked at next, because next to nothing was found so far.
+
+        A park may have opened, or closed, in the middle of it. Not where chunks are handed out by time.
+        """
+        return (
+            self._per_target is None
+            and queue.far_look is None
+            and queue.sizer.is_far_look_useful
+            and queue.sizer.target_sessions is not None
+            and self._length_ms(queue.unasked[0]) > _FAR_LOOK_FROM_MS
+        )
+
+    def _judge_far_look(self, queue: _TargetQueue, sessions: int, length_ms: int) -> None:
+        """Read backwards if the target is busy at the end only; else remember whether the end is quiet."""
+        near, far = queue.sizer, ChunkSizer(queue.sizer.target_sessions)
+        far.learn(sessions, length_ms, 0.0)
+        if far.is_denser_than(near) and not near.is_known:
+            queue.is_backward, queue.sizer = True, far
+            far.rest_is_quiet = True
+        else:
+            near.rest_is_quiet = near.is_denser_than(far)
+
     def _length_ms(self, time_range: TimeRange) -> int:
         """How long a time range is; with an open end, until now."""
         end_ms = max(self._now_ms, time_range.start_ms) if time_range.end_ms is None else time_range.end_ms
@@ -111,11 +205,12 @@ class Plan:
     def _enqueue(self, queue: _TargetQueue, *, first: bool = False) -> None:
         if not queue.unasked or queue.is_queued:
             return
-        may_hold_more = self._per_target is None or queue.held < self._per_target
-        if may_hold_more and (not queue.in_flight or queue.sizer.is_known):
+        may_hold_more = self._per_target is None or queue.held < self._per_target + queue.more
+        at_once = 1 if not queue.sizer.is_known else _AT_ONCE_BEFORE_QUIET if queue.sizer.rest_is_quiet else None
+        if may_hold_more and (at_once is None or len(queue.in_flight) < at_once):
             queue.is_queued = True
             if first:
-                self._round_robin.appendleft(queue)
+                self._first.appendleft(queue)
             else:
                 self._round_robin.append(queue)
 
@@ -128,7 +223,11 @@ class Plan:
         :param elapsed_s: how many seconds the slowest response took.
         """
         queue = self._queues[chunk.target]
-        queue.sizer.learn(sessions, self._length_ms(chunk.time_range), elapsed_s)
+        length_ms = self._length_ms(chunk.time_range)
+        if chunk == queue.far_look:
+            self._judge_far_look(queue, sessions, length_ms)
+        else:
+            queue.sizer.learn(sessions, length_ms, elapsed_s)
         self._settled(queue, chunk)
 
     def give_up(self, chunk: Chunk) -> None:
@@ -136,16 +235,29 @@ class Plan:
         queue = self._queues[chunk.target]
         queue.held -= 1
         self._settled(queue, chunk)
+        self._forget_if_finished(queue)
 
-    def give_back(self, chunk: Chunk) -> bool:
-        """A chunk that was read was handed over, and is no longer in memory.
-
-        :return: whether more of its target may come.
-        """
+    def give_back(self, chunk: Chunk) -> None:
+        """A chunk that was read was handed over, or holds nothing, so that it is no longer in memory."""
         queue = self._queues[chunk.target]
         queue.held -= 1
         self._enqueue(queue)
+        self._forget_if_finished(queue)
+
+    def has_more(self, target: Target) -> bool:
+        """Whether chunks of a target are held, or not asked for yet."""
+        queue = self._queues.get(target)
+        if queue is None:
+            return bool(self._unread_of_new(target))
         return queue.held > 0 or bool(queue.unasked)
+
+    def is_waited_for(self, target: Target) -> None:
+        """The consumer waits for a chunk of this target, so from now on more of its chunks are read ahead."""
+        queue = self._queues.get(target)
+        if self._more and queue is not None and queue.unasked and queue.sizer.is_known:
+            self._more -= 1
+            queue.more += 1
+            self._enqueue(queue, first=True)
 
     def split(self, chunk: Chunk) -> bool:
         """Ask for a chunk again in shorter chunks, because its response is too large or too slow.
@@ -171,42 +283,66 @@ class Plan:
 
     def ask_at_once(self) -> None:
         """Short ranges do not make responses shorter: ask for all that is left of a target at once."""
+        self._target_sessions = None
         for queue in self._queues.values():
             queue.sizer.target_sessions = None
 
     def abandon(self, target: Target) -> list[TimeRange]:
         """Ask for nothing more of a target; returns what was not asked for yet."""
-        queue = self._queues[target]
+        queue = self._queues.get(target)
+        if queue is None:
+            dropped = list(self._unread_of_new(target))
+            self._finished.add(target)
+            return dropped
         queue.is_abandoned = True
         dropped = queue.unasked[::-1]
-        queue.unasked = []
-        if queue.is_queued:
-            queue.is_queued = False
-            self._round_robin.remove(queue)
+        queue.unasked = []  # so that it is skipped when its turn comes
         if not queue.in_flight:
             self._unfinished.discard(target)
+        self._forget_if_finished(queue)
         return dropped
+
+    def abandon_all(self) -> Iterator[tuple[Target, list[TimeRange]]]:
+        """Ask for nothing more; for each target, what was not asked for yet.
+
+        The plan is not done before the iterator is used up.
+        """
+        self._is_ending = True
+        return self._abandon_each()
+
+    def _abandon_each(self) -> Iterator[tuple[Target, list[TimeRange]]]:
+        for target in self._ranges:
+            yield target, self.abandon(target)
+        self._new = iter(())
 
     def _settled(self, queue: _TargetQueue, chunk: Chunk) -> None:
         queue.in_flight.discard(chunk.time_range.start_ms)
         if not queue.in_flight and not queue.unasked:
             self._unfinished.discard(queue.target)
+            self._more, queue.more = self._more + queue.more, 0
         self._enqueue(queue)
+
+    def _forget_if_finished(self, queue: _TargetQueue) -> None:
+        if not (queue.held or queue.in_flight or queue.unasked):
+            del self._queues[queue.target]
+            self._finished.add(queue.target)
 
     # --- state ----------------------------------------------------------------------------------------------
 
-    @property
-    def targets(self) -> Sequence[Target]:
-        """All targets, in the order in which they were given."""
-        return tuple(self._queues)
-
     def earliest_unread_ms(self, target: Target) -> int | None:
         """Start of the earliest time range of a target that was not read yet; ``None`` if there is none."""
-        queue = self._queues[target]
+        queue = self._queues.get(target)
+        if queue is None:
+            unread = self._unread_of_new(target)
+            return unread[0].start_ms if unread else None
         starts = [*queue.in_flight, *(unasked.start_ms for unasked in queue.unasked[-1:])]
         return min(starts, default=None)
 
     @property
     def is_done(self) -> bool:
         """Whether nothing is in flight and nothing is left to ask for."""
-        return not self._unfinished
+        return not self._unfinished and self._find_new() is None
+
+    def _unread_of_new(self, target: Target) -> Sequence[TimeRange]:
+        """What is to be read of a target that has no queue: of one that had one before, nothing."""
+        return () if target in self._finished else self._ranges[target]

@@ -48,7 +48,7 @@ _MARGIN_WITHOUT_DATE_MS: Final = CHECKPOINT_MARGIN_WITHOUT_DATE // _MS
 _FEW: Final = 10
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class FetchedChunk:
     """A chunk that was read whole.
 
@@ -68,7 +68,7 @@ class FetchedChunk:
     short: Sequence[ShortChunk] = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ShortChunk:
     """A chunk that was handed over, and whose response turned out to be cut off when another one was verified."""
 
@@ -175,17 +175,19 @@ class ChunkReader:
         again: list[msgspec.Raw] = []
         for part in parts:
             again += (await self._call(progress, part, active=active)).records
-        # To read ids takes time, and is not needed where the parts have no more records than the whole.
-        if len(again) > len(read.records):
-            new = await _identities(again) - await _identities(read.records)
-            if new:
-                # The park may have grown meanwhile. Then all that is new is in the whole when it is asked for again.
-                read = await self._call(progress, time_range, active=active)
-                new -= await _identities(read.records)
-            if new:
-                self._truncation.learn_limit(target, read.size)
-                return None
-        self._truncation.learn_whole(target, asked, read.size)
+        # By distinct ids, because records that stand twice in a response make it look larger than its parts.
+        known = await _identities(read.records)
+        new = await _identities(again) - known
+        if new:
+            # The park may have grown meanwhile. Then all that is new is in the whole when it is asked for again.
+            read = await self._call(progress, time_range, active=active)
+            known = await _identities(read.records)
+            new -= known
+        size = read.size.of_distinct(read.sessions - len(read.records) + len(known))
+        if new:
+            self._truncation.learn_limit(target, size)
+            return None
+        self._truncation.learn_whole(target, asked, size)
         return read.records
 
     async def _in_parts(self, progress: _ChunkInProgress, read: _Read, *, active: bool) -> list[msgspec.Raw]:
@@ -330,7 +332,7 @@ class _Reading:
         return read_sessions_in_steps(response)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Read:
     """What one request brought.
 
@@ -349,7 +351,7 @@ class _Read:
         return ResponseSize(self.sessions, self.size_bytes)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Believed:
     """A response that was taken for whole without a proof."""
 
@@ -358,7 +360,7 @@ class _Believed:
     size: ResponseSize
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _ChunkInProgress:
     """What is known while a chunk is read."""
 

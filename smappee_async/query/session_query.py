@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Literal, Self, TypedDict, TypeVar, Unpack, get_args
+from typing import Literal, Self, TypedDict, TypeVar, Unpack, cast, get_args
 
 import attrs
 
@@ -84,7 +84,7 @@ class SessionQuery:
         :param parks: service location ids, or service locations; or a time range for each id.
         :param time_range: the time range of all parks; left out where each has its own.
         """
-        return cls(ranges=_ranges(parks, time_range, int | ServiceLocation, _park, "charging park"), **options)
+        return cls(ranges=_ranges(parks, time_range, int | ServiceLocation, _park_ids, "charging park"), **options)
 
     @classmethod
     def stations(
@@ -94,37 +94,77 @@ class SessionQuery:
         **options: Unpack[QueryOptions],
     ) -> Self:
         """Sessions of charging stations, by serial number (service.md#station-sessions); else like :meth:`parks`."""
-        return cls(ranges=_ranges(serial_numbers, time_range, str | int, _station, "charging station"), **options)
+        return cls(
+            ranges=_ranges(serial_numbers, time_range, str | int, _serial_numbers, "charging station"), **options
+        )
 
 
-def _park(park: object) -> Target:
-    number = park.id if isinstance(park, ServiceLocation) else park
-    return Target(service_location_id=check_service_location_id(number))
+@attrs.frozen(eq=False, repr=False)
+class _Ranges(Mapping[Target, TimeRange]):
+    """Time ranges by the number of a park or the serial number of a station.
+
+    A target is made when it is asked for, because there may be very many.
+    """
+
+    _by_id: Mapping[int | str, TimeRange]
+
+    def __getitem__(self, target: object) -> TimeRange:
+        match target:
+            case Target(int() as number, None):
+                return self._by_id[number]
+            case Target(None, str() as serial_number):
+                return self._by_id[serial_number]
+        raise KeyError(target)
+
+    def __iter__(self) -> Iterator[Target]:
+        return (Target(each) if isinstance(each, int) else Target(None, each) for each in self._by_id)
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
-def _station(serial_number: object) -> Target:
-    return Target(serial_number=check_serial_number(serial_number))
+def _park_ids(parks: Iterable[object]) -> list[int]:
+    numbers = [park.id if isinstance(park, ServiceLocation) else park for park in parks]
+    if set(map(type, numbers)) == {int}:
+        # A call for each of very many would hold the event loop. If these two are right, all are.
+        numbers_given = cast(list[int], numbers)
+        for number in (min(numbers_given), max(numbers_given)):
+            check_service_location_id(number)
+        return numbers_given
+    return list(map(check_service_location_id, numbers))
+
+
+def _serial_numbers(stations: Iterable[object]) -> list[str]:
+    return list(map(check_serial_number, stations))
 
 
 def _ranges(
-    given: object, time_range: TimeRange | None, single: object, target: Callable[[object], Target], what: str
-) -> dict[Target, TimeRange]:
+    given: object,
+    time_range: TimeRange | None,
+    single: object,
+    ids: Callable[[Iterable[object]], Sequence[int | str]],
+    what: str,
+) -> Mapping[Target, TimeRange]:
     """The time range of each target, each target once."""
     if isinstance(given, Mapping):
         if time_range is not None:
             raise ConfigurationError(f"give one time range for all, or one for each {what}, not both")
-        ranges = {target(each): _checked(own) for each, own in given.items()}
+        pairs = list(given.items())
+        by_id = dict(zip(ids(each for each, _ in pairs), (_checked(own) for _, own in pairs), strict=True))
     else:
         common = _checked(time_range)
         try:
             several = (given,) if isinstance(given, single) else iter(given)  # type: ignore[arg-type, call-overload]
         except TypeError:
             raise ConfigurationError(f"give one {what} or several, not {type(given).__name__}") from None
-        ranges = {target(each): common for each in several}
-    if not ranges:
+        by_id = dict.fromkeys(ids(several), common)
+    if not by_id:
         # An empty list is far more often a mistake of the program than a query.
         raise ConfigurationError(f"no {what} was given")
-    return ranges
+    return _Ranges(by_id)
 
 
 def _checked(time_range: object) -> TimeRange:

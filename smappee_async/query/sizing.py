@@ -12,12 +12,25 @@ from smappee_async import defaults
 
 _MS: Final = timedelta(milliseconds=1)
 _DAY_MS: Final = timedelta(days=1) // _MS
+_WEEK_MS: Final = 7 * _DAY_MS
 _PROBE_MS: Final = defaults.PROBE // _MS
 _SHORT_QUERY_MS: Final = defaults.SHORT_QUERY // _MS
 _SHORTEST_MS: Final = defaults.SHORTEST_CHUNK // _MS
 
+#: So many sessions tell something of a density.
+_TELLING: Final = 3
+#: A density that is so many times as high is clearly higher.
+_CLEARLY: Final = 4.0
+#: Fewer sessions than this share of what the busiest time would have are next to nothing.
+_NEXT_TO_NOTHING: Final = 0.05
+#: If the far end of what is left is quiet, chunks grow after so long a time that was next to empty, longer than a
+#: weekend, ...
+_QUIET_AFTER_MS: Final = 3 * _DAY_MS
+#: ... by this factor each time.
+_QUIET_GROWTH: Final = 16
 
-@attrs.define
+
+@attrs.define(eq=False, repr=False)
 class ChunkSizer:
     """The density of one target's sessions, as far as it is known, and from it the length of the next chunk.
 
@@ -34,13 +47,30 @@ class ChunkSizer:
     """The highest density, in sessions per millisecond, of the larger responses; older ones count less."""
     _at_most_ms: float = math.inf
     """No chunk is longer: a response of more than this was too large or too slow."""
+    rest_is_quiet: bool = False
+    """Whether a look at the far end of what is left found next to nothing: the park may be closed, or not open yet."""
+    _quiet_ms: int = 0
+    """The time that the latest responses cover that were next to empty."""
+    _last_ms: int = 0
+    """The length of the last chunk that was read."""
 
     @property
     def is_known(self) -> bool:
         """Whether the density is known well enough to ask for several chunks at once."""
         if self.target_sessions is None:
             return not math.isinf(self._at_most_ms)
-        return self._is_enough(self._sessions)
+        return self._is_enough(self._sessions) and not (self.rest_is_quiet and self._quiet_ms)
+
+    @property
+    def is_far_look_useful(self) -> bool:
+        """Whether what was seen is next to nothing, so that the target may be busy at another time only."""
+        return self._seen_ms > 0 and (self._sessions < _TELLING or self._quiet_ms >= _QUIET_AFTER_MS)
+
+    def is_denser_than(self, other: ChunkSizer) -> bool:
+        """Whether what was seen is clearly denser than what another one saw."""
+        if self._sessions < _TELLING:
+            return False
+        return self._sessions * other._span_ms > _CLEARLY * other._sessions * self._span_ms
 
     def _is_enough(self, sessions: float) -> bool:
         return self.target_sessions is not None and sessions >= self.target_sessions * defaults.KNOWN_SHARE
@@ -60,10 +90,14 @@ class ChunkSizer:
             return left_ms
         if self._span_ms == 0:
             return left_ms if left_ms <= _SHORT_QUERY_MS else _PROBE_MS
+        if self.rest_is_quiet and self._quiet_ms >= _QUIET_AFTER_MS:
+            return self._last_ms * _QUIET_GROWTH
         # A small count may be low by chance: add two standard deviations of a Poisson process.
         likely = self._sessions if self.is_known else self._sessions + 2 * math.sqrt(self._sessions) + 3
         if self._seen_ms < _DAY_MS:
             likely *= defaults.NIGHT_SHARE  # what was seen may have been the quiet part of a day
+        elif self.is_known and self._seen_ms < _WEEK_MS:
+            likely *= defaults.WEEKEND_SHARE  # or of a week
         guess_ms = self.target_sessions * self._span_ms / likely
         if self._densest:
             # After a quiet night or weekend, a day may follow that is as busy as before.
@@ -78,6 +112,8 @@ class ChunkSizer:
         """
         # A small response that is slow is slow for another reason than its size.
         slow = elapsed_s > defaults.SLOW_RESPONSE_S and self._is_enough(sessions)
+        self._quiet_ms = self._quiet_ms + span_ms if sessions <= _NEXT_TO_NOTHING * self._densest * span_ms else 0
+        self._last_ms = span_ms
         fade = defaults.FADE if self.is_known else 1.0
         self._sessions = self._sessions * fade + sessions
         self._span_ms = self._span_ms * fade + span_ms

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import operator
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from types import TracebackType
 from typing import Final, Self
@@ -21,7 +21,7 @@ from smappee_async.query.account import StreamAccount
 from smappee_async.query.checkpoint import Checkpoint, Progress
 from smappee_async.query.fetch import Fetcher
 from smappee_async.query.kept import KeptSessions
-from smappee_async.query.merge import Source, merge_by_start
+from smappee_async.query.merge import merge_by_start
 from smappee_async.query.plan import Chunk, Plan
 from smappee_async.query.read_chunk import ChunkReader, FetchedChunk
 from smappee_async.query.select import select_sessions
@@ -36,7 +36,7 @@ _BY_START: Final = operator.attrgetter("from_ms", "id")
 _START_MS: Final[Callable[[ChargingSession], int]] = operator.attrgetter("from_ms")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Service:
     """What a stream needs of the open client.
 
@@ -170,12 +170,13 @@ class _Reader:
                     if since_turn >= SLICE_SESSIONS:
                         since_turn = 0
                         await asyncio.sleep(0)
-                self._handed_over(fetched)
+                self.handed_over(fetched)
 
     async def by_start(self) -> AsyncGenerator[ChargingSession, None]:
         """Session by session over all targets, earliest start first, holding one chunk of each target."""
         with self._fetching() as fetcher:
-            merged = merge_by_start([self._sessions_of(target, fetcher) for target in self._query.ranges], _START_MS)
+            sources = (_Sessions(_Chunks(fetcher, target), self) for target in self._query.ranges)
+            merged = merge_by_start(sources, _START_MS)
             async with aclosing(merged):
                 async for session in merged:
                     self.account.sessions += 1
@@ -187,11 +188,11 @@ class _Reader:
         with self._fetching() as fetcher:
             async with aclosing(self._chunks_by_start(fetcher) if in_order else self._chunks(fetcher)) as chunks:
                 async for fetched in chunks:
-                    slices = [(await self._sorted(fetched), True)] if in_order else self._slices(fetched)
+                    slices = [(await self.sorted(fetched), True)] if in_order else self._slices(fetched)
                     for sessions, is_last in slices:
                         self.account.sessions += len(sessions)
                         if is_last:
-                            self._handed_over(fetched)
+                            self.handed_over(fetched)
                         yield SessionBatch(
                             service_location_id=fetched.chunk.target.service_location_id,
                             serial_number=fetched.chunk.target.serial_number,
@@ -208,29 +209,8 @@ class _Reader:
             yield fetched
 
     def _chunks_by_start(self, fetcher: Fetcher) -> AsyncGenerator[FetchedChunk, None]:
-        def chunks_of(target: Target) -> Source[FetchedChunk]:
-            async def following() -> tuple[FetchedChunk] | None:
-                fetched = await fetcher.take_next_of(target)
-                return None if fetched is None else (fetched,)
-
-            return following
-
-        return merge_by_start(
-            [chunks_of(target) for target in self._query.ranges], lambda fetched: fetched.chunk.time_range.start_ms
-        )
-
-    def _sessions_of(self, target: Target, fetcher: Fetcher) -> Source[ChargingSession]:
-        """The sessions of one target, chunk by chunk. A chunk was handed over when the next one is asked for."""
-        fetched: FetchedChunk | None = None
-
-        async def following() -> list[ChargingSession] | None:
-            nonlocal fetched
-            if fetched is not None:
-                self._handed_over(fetched)
-            fetched = await fetcher.take_next_of(target)
-            return None if fetched is None else await self._sorted(fetched)
-
-        return following
+        sources = (_Chunks(fetcher, target) for target in self._query.ranges)
+        return merge_by_start(sources, lambda fetched: fetched.chunk.time_range.start_ms)
 
     def _slices(self, fetched: FetchedChunk) -> Iterator[tuple[list[ChargingSession], bool]]:
         """The sessions of one chunk, a slice at a time."""
@@ -246,7 +226,7 @@ class _Reader:
             has_more=fetched.has_more,
         )
 
-    async def _sorted(self, fetched: FetchedChunk) -> list[ChargingSession]:
+    async def sorted(self, fetched: FetchedChunk) -> list[ChargingSession]:
         """The sessions of one chunk by start, because the order of the service is not documented."""
         sessions: list[ChargingSession] = []
         for slice_, _ in self._slices(fetched):
@@ -255,7 +235,8 @@ class _Reader:
         sessions.sort(key=_BY_START)
         return sessions
 
-    def _handed_over(self, fetched: FetchedChunk) -> None:
+    def handed_over(self, fetched: FetchedChunk) -> None:
+        """The consumer has all sessions of a chunk."""
         self.progress.add(fetched.chunk.target, fetched.chunk.time_range, fetched.asked_at_ms)
 
     def _tell_unknown_status(self, status: str) -> None:
@@ -306,6 +287,7 @@ class _Reader:
             target_sessions=None if query.state == "active" else service.limits.target_sessions,
             now_ms=int(time.time() * 1000),
             per_target=max(1, concurrency // len(query.ranges)) if in_order else None,
+            more=concurrency,
         )
 
         def tell_split(error: SmappeeError) -> None:
@@ -327,3 +309,40 @@ class _Reader:
     async def aclose(self) -> None:
         if self._fetcher is not None:
             await self._fetcher.aclose()
+
+
+@attrs.define(eq=False, repr=False)
+class _Chunks:
+    """The chunks of one target by time, as a source of :func:`merge_by_start`."""
+
+    _fetcher: Fetcher
+    _target: Target
+
+    def earliest_ms(self) -> int | None:
+        return self._fetcher.earliest_ms(self._target)
+
+    async def following(self) -> Sequence[FetchedChunk]:
+        fetched = await self._fetcher.take_next_of(self._target)
+        return () if fetched is None else (fetched,)
+
+
+@attrs.define(eq=False, repr=False)
+class _Sessions:
+    """The sessions of one target by start. A chunk was handed over when the source is asked for what follows."""
+
+    _chunks: _Chunks
+    _reader: _Reader
+    _current: FetchedChunk | None = None
+
+    def earliest_ms(self) -> int | None:
+        # Called when all sessions of the current chunk were handed over.
+        if self._current is not None:
+            self._reader.handed_over(self._current)
+            self._current = None
+        return self._chunks.earliest_ms()
+
+    async def following(self) -> Sequence[ChargingSession]:
+        for fetched in await self._chunks.following():
+            self._current = fetched
+            return await self._reader.sorted(fetched)
+        return ()

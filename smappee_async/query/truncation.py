@@ -66,6 +66,12 @@ class ResponseSize(NamedTuple):
         """The smaller number of sessions, and the smaller size in bytes, of both."""
         return ResponseSize(min(self.sessions, other.sessions), min(self.size_bytes, other.size_bytes))
 
+    def of_distinct(self, sessions: int) -> ResponseSize:
+        """The size without records that stand twice: so many sessions, and their share of the bytes."""
+        if sessions >= self.sessions:
+            return self
+        return ResponseSize(sessions, self.size_bytes * sessions // self.sessions)
+
     def _is_as_long(self, other: ResponseSize) -> bool:
         if not other._has_size or not other.sessions:
             return False
@@ -79,7 +85,7 @@ class ResponseSize(NamedTuple):
 _NOTHING: Final = ResponseSize()
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _TargetView:
     """What is known of one target.
 

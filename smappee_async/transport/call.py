@@ -45,7 +45,7 @@ class AccessTokens(Protocol):
         ...
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class CallCost:
     """What calls have cost so far.
 

@@ -49,7 +49,7 @@ class Proxy:
         return f"{self.host}:{self.port}"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Connection:
     """What a connection to the service is made with.
 

@@ -42,7 +42,7 @@ class RetryBudget:
         self.left = min(self._size, self.left + amount)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class RetryDecision:
     """Try again.
 

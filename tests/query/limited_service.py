@@ -64,12 +64,14 @@ class LimitedService:
     :param starts: the starts of each park's sessions.
     :param limits: of each park; a park that is not named has none.
     :param ignores: which part of a range has no effect.
+    :param repeats: how many records of a response stand in it twice.
     :param growing: called before each response with the number of requests so far.
     """
 
     starts: Mapping[int, Sequence[int]]
     limits: Mapping[int, Limit] = attrs.field(factory=dict)
     ignores: Literal["nothing", "end", "range"] = "nothing"
+    repeats: int = 0
     growing: Callable[[LimitedService], None] | None = None
     requests: int = 0
     records: dict[int, list[tuple[int, int, bytes]]] = attrs.field(init=False)
@@ -114,6 +116,7 @@ class LimitedService:
         if query["active"][0] == "true":
             selected = []
         kept = self.limits.get(park, Limit()).of(selected)
+        kept += kept[: self.repeats]
         body = b"[" + b",".join(text for _, _, text in kept) + b"]"
         steps = read(Response(status=200, body=body))
         if isinstance(steps, list):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
-from itertools import pairwise, zip_longest
+from collections import Counter, UserDict
+from collections.abc import Callable
+from itertools import islice, pairwise, zip_longest
+from typing import Any
 
 import attrs
 import pytest
@@ -17,15 +19,15 @@ from smappee_async.timerange import TimeRange, merge, remaining
 
 MINUTE, DAY = 60_000, 86_400_000
 START = 1_767_225_600_000  # 2026-01-01T00:00Z
-NOW = START + 60 * DAY
+NOW = START + 360 * DAY
 PARKS = [Target(12345), Target(67890), Target(serial_number="6120009999")]
 
-bounds = st.integers(0, 70 * 24 * 60).map(lambda minutes: START + minutes * MINUTE)
+bounds = st.integers(0, 400 * 24 * 60).map(lambda minutes: START + minutes * MINUTE)
 
 
 @st.composite
 def ranges(draw: st.DrawFn) -> list[TimeRange]:
-    """Separate ranges of a few months, earliest first; the last may have an open end."""
+    """Separate ranges of up to a year, earliest first; the last may have an open end."""
     edges = sorted(draw(st.lists(bounds, max_size=6, unique=True)))
     return [TimeRange.from_ms(start, end) for start, end in zip_longest(edges[::2], edges[1::2])]
 
@@ -51,6 +53,7 @@ class Run:
 
     def __attrs_post_init__(self) -> None:
         self.sessions_a_day = {target: self.chance.choice([0, 3, 40]) for target in PARKS}
+        self.opened_ms = {target: START + self.chance.choice([0, 200]) * DAY for target in PARKS}
 
     def held(self) -> Counter[Target]:
         return Counter(chunk.target for chunk in [*self.under_way, *self.unreturned])
@@ -61,14 +64,16 @@ class Run:
             assert self.under_way or self.unreturned or self.plan.is_done, "the plan stands still"
             return
         self.asked.append(chunk)
-        self.in_line.append({queue.target for queue in self.plan._round_robin})
+        started = set(self.plan._queues) | self.plan._finished
+        waiting_first = {target for target, unread in self.plan._ranges.items() if unread and target not in started}
+        self.in_line.append({queue.target for queue in self.plan._round_robin} | waiting_first)
         self.under_way.append(chunk)
 
     def finish(self) -> None:
         chunk = self._draw_from(self.under_way)
         if chunk is not None:
             end_ms = max(NOW, chunk.time_range.start_ms) if chunk.time_range.end_ms is None else chunk.time_range.end_ms
-            days = (end_ms - chunk.time_range.start_ms) / DAY
+            days = max(0, end_ms - max(chunk.time_range.start_ms, self.opened_ms[chunk.target])) / DAY
             sessions = round(days * self.sessions_a_day[chunk.target])
             self.plan.mark_read(chunk, sessions=sessions, elapsed_s=self.chance.choice([0.1, 1.0]))
             self.read.append(chunk)
@@ -215,7 +220,39 @@ def test_targets_take_turns_in_the_order_in_which_they_were_given() -> None:
     for chunk in chunks:
         plan.mark_read(chunk)
     assert [following(plan) for _ in PARKS] == [Chunk(park, days(2)[0]) for park in PARKS]
-    assert plan.targets == tuple(PARKS)
+
+
+class Counting(UserDict[Target, list[TimeRange]]):
+    """Counts the targets whose time ranges were looked up."""
+
+    looked_up = 0
+
+    def __getitem__(self, target: Target) -> list[TimeRange]:
+        self.looked_up += 1
+        return super().__getitem__(target)
+
+
+def test_a_target_costs_nothing_before_its_first_turn() -> None:
+    ranges = Counting({Target(number): days(0) for number in range(1, 1001)})
+    plan = Plan(ranges, target_sessions=None, now_ms=NOW)
+    assert [following(plan).target for _ in range(5)] == [Target(number) for number in range(1, 6)]
+    assert not plan.is_done
+    assert ranges.looked_up <= 6
+
+
+def test_targets_of_which_nothing_is_left_are_passed_over() -> None:
+    plan = Plan(dict(zip(PARKS, ([], days(0), []), strict=True)), target_sessions=None, now_ms=NOW)
+    chunk = following(plan)
+    assert (chunk.target, plan.next()) == (PARKS[1], None)
+    plan.mark_read(chunk)
+    assert plan.is_done
+
+
+def test_a_target_that_was_abandoned_before_its_turn_is_passed_over() -> None:
+    plan = Plan({park: days(0) for park in PARKS}, target_sessions=None, now_ms=NOW)
+    assert plan.abandon(PARKS[1]) == days(0)
+    assert [chunk.target for chunk in iter(plan.next, None)] == [PARKS[0], PARKS[2]]
+    assert not plan.has_more(PARKS[1])
 
 
 def test_a_target_that_is_full_lets_the_others_pass_until_it_gives_back() -> None:
@@ -229,6 +266,19 @@ def test_a_target_that_is_full_lets_the_others_pass_until_it_gives_back() -> Non
     assert following(plan) == Chunk(full, days(2)[0])
 
 
+def test_of_a_target_that_the_consumer_waits_for_more_is_held_within_what_all_may_hold_more() -> None:
+    full, other = PARKS[:2]
+    ranges = {park: [TimeRange.from_ms(START, START + 400 * DAY)] for park in (full, other)}
+    plan = Plan(ranges, target_sessions=50, now_ms=NOW, per_target=1, more=2)
+    for chunk in [following(plan), following(plan)]:
+        plan.mark_read(chunk, sessions=1000)
+    assert plan.next() is None
+    for _ in range(3):
+        plan.is_waited_for(full)
+
+    assert [chunk.target for chunk in iter(plan.next, None)] == [full, full]
+
+
 def test_one_chunk_at_a_time_is_asked_of_a_target_until_its_density_is_known() -> None:
     plan = Plan({PARKS[0]: [TimeRange.from_ms(START, NOW)]}, target_sessions=50, now_ms=NOW)
     first = following(plan)
@@ -236,6 +286,61 @@ def test_one_chunk_at_a_time_is_asked_of_a_target_until_its_density_is_known() -
     plan.mark_read(first, sessions=1000)
     assert plan.next() is not None
     assert plan.next() is not None
+
+
+# --- a target that is busy in a part of its range only -----------------------------------------------------------------
+
+FIVE_YEARS = TimeRange.from_ms(START, START + 1_826 * DAY)
+
+
+def read_alone(
+    density: Callable[[int], float], whole: TimeRange = FIVE_YEARS, **options: Any
+) -> list[tuple[Chunk, int]]:
+    """The chunks of one target, one after the other, and how many sessions each had.
+
+    :param density: sessions a day on the day of this number.
+    """
+    assert whole.end_ms is not None
+    plan = Plan({PARKS[0]: [whole]}, target_sessions=2_000, now_ms=whole.end_ms, **options)
+    found = []
+    while (chunk := plan.next()) is not None:
+        start_ms, end_ms = chunk.time_range.start_ms, chunk.time_range.end_ms or 0
+        sessions = 0.0
+        for day in range((start_ms - START) // DAY, -(-(end_ms - START) // DAY)):
+            first_ms = START + day * DAY
+            sessions += density(day) * (min(end_ms, first_ms + DAY) - max(start_ms, first_ms)) / DAY
+        plan.mark_read(chunk, sessions=round(sessions))
+        plan.give_back(chunk)
+        found.append((chunk, round(sessions)))
+    return found
+
+
+@pytest.mark.parametrize("opened", [180, 900, 1_650])
+@pytest.mark.parametrize("per_day", [30, 500, 5_000])
+def test_no_response_of_a_park_that_opened_in_the_middle_is_much_too_large(per_day: int, opened: int) -> None:
+    found = read_alone(lambda day: per_day if day >= opened else 0)
+    assert max(sessions for _, sessions in found) <= 4_000
+    assert len(found) <= 1.25 * per_day * (1_826 - opened) / 2_000 + 8
+
+
+@pytest.mark.parametrize("per_day", [30, 500, 5_000])
+def test_of_a_park_that_closed_the_empty_years_take_few_requests(per_day: int) -> None:
+    found = read_alone(lambda day: per_day if day < 900 else 0)
+    assert max(sessions for _, sessions in found) <= 4_000
+    assert sum(sessions == 0 for _, sessions in found) <= 10
+
+
+def test_a_park_without_sessions_takes_four_requests() -> None:
+    assert len(read_alone(lambda _: 0)) == 4
+
+
+def test_the_latest_hours_are_not_looked_at_first_where_chunks_come_by_time_or_the_range_is_short() -> None:
+    by_time = [chunk.time_range.start_ms for chunk, _ in read_alone(lambda _: 1, per_target=1)]
+    short = [
+        chunk.time_range.start_ms for chunk, _ in read_alone(lambda _: 1, TimeRange.from_ms(START, START + 80 * DAY))
+    ]
+    assert by_time == sorted(by_time)
+    assert short == sorted(short)
 
 
 # --- cutting ----------------------------------------------------------------------------------------------------------
@@ -326,8 +431,23 @@ def test_a_chunk_of_an_abandoned_target_is_not_cut_for_its_parts_would_be_asked(
     assert plan.next() is None
 
 
+def test_giving_up_all_says_of_each_target_once_what_nobody_had_asked_for() -> None:
+    plan = Plan({park: days(0, 2) for park in PARKS}, target_sessions=None, now_ms=NOW)
+    chunk = following(plan)
+    plan.mark_read(chunk)
+    plan.give_back(chunk)
+    rest = plan.abandon_all()
+    assert plan.next() is None
+
+    assert list(islice(rest, 2)) == [(PARKS[0], days(2)), (PARKS[1], days(0, 2))]
+    assert not plan.is_done
+    assert list(rest) == [(PARKS[2], days(0, 2))]
+    assert plan.is_done
+    assert [plan.earliest_unread_ms(park) for park in PARKS] == [None, None, None]
+
+
 @pytest.mark.parametrize("abandoned", [False, True])
-def test_a_chunk_that_is_given_back_says_whether_more_of_its_target_may_come(*, abandoned: bool) -> None:
+def test_the_plan_says_whether_more_of_a_target_may_come(*, abandoned: bool) -> None:
     unread = [TimeRange.from_ms(START, START + DAY), TimeRange.from_ms(START + 2 * DAY)]
     plan = Plan({PARKS[0]: unread, PARKS[1]: unread[:1]}, target_sessions=None, now_ms=NOW)
     more = []
@@ -335,6 +455,7 @@ def test_a_chunk_that_is_given_back_says_whether_more_of_its_target_may_come(*, 
         plan.mark_read(chunk)
         if abandoned:
             plan.abandon(PARKS[0])
-        more.append((chunk.target, plan.give_back(chunk)))
+        plan.give_back(chunk)
+        more.append((chunk.target, plan.has_more(chunk.target)))
     expected = [(PARKS[0], not abandoned), (PARKS[1], False)]
     assert more == (expected if abandoned else [*expected, (PARKS[0], False)])

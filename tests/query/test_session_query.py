@@ -35,6 +35,15 @@ def test_a_park_is_an_id_or_a_service_location_and_comes_once(parks: Any) -> Non
     assert SessionQuery.parks(parks, MARCH).ranges == {Target(12345): MARCH}
 
 
+def test_the_ranges_of_a_query_are_a_mapping_by_target() -> None:
+    parks, stations = SessionQuery.parks([5, 6], MARCH).ranges, SessionQuery.stations("5", APRIL).ranges
+    assert (parks[Target(6)], stations[Target(serial_number="5")]) == (MARCH, APRIL)
+    absent: list[Any] = [Target(7), Target(serial_number="5"), Target(), Target(5, "5"), 5]
+    assert not any(each in parks for each in absent)
+    assert Target(5) not in stations
+    assert (len(parks), repr(parks)) == (2, repr({Target(5): MARCH, Target(6): MARCH}))
+
+
 @pytest.mark.parametrize("serial_numbers", ["6120009999", 6120009999, ["6120009999", 6120009999]])
 def test_a_station_is_a_text_or_a_number_and_comes_once(serial_numbers: Any) -> None:
     assert SessionQuery.stations(serial_numbers, MARCH).ranges == {Target(serial_number="6120009999"): MARCH}
@@ -50,6 +59,10 @@ def test_a_station_is_a_text_or_a_number_and_comes_once(serial_numbers: Any) -> 
         ("12345", MARCH, "a positive whole number, not '1'"),
         ([True], MARCH, "a positive whole number, not True"),
         ([0], MARCH, "a positive whole number, not 0"),
+        ([7, -3, 12345], MARCH, "a positive whole number, not -3"),
+        ([7, 2**80, 12345], MARCH, "a positive whole number, not a number that large"),
+        ([7, None, 12345], MARCH, "a positive whole number, not None"),
+        ([ServiceLocation(id=7), True], MARCH, "a positive whole number, not True"),
         ([12345], None, "time_range must be a TimeRange, not NoneType"),
         ({12345: "2026-03"}, None, "time_range must be a TimeRange, not str"),
         ({12345: MARCH}, MARCH, "give one time range for all, or one for each charging park, not both"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,6 +71,33 @@ def test_nothing_is_lost_if_each_park_has_its_own_limit(keeps: Any) -> None:
         5: Limit(sessions=300, keeps=keeps),
     }
     service = service_of(PARKS, limits)
+
+    outcome = read(service)
+
+    assert (outcome.error, outcome.ids) == (None, truth(service))
+
+
+@pytest.mark.parametrize("keeps", KEEPS)
+@pytest.mark.parametrize("repeats", [1, 40, 150])
+def test_records_that_stand_twice_in_a_response_do_not_hide_a_limit(repeats: int, keeps: Any) -> None:
+    """R42: a response of 150 sessions and 40 of them again looks larger than its two parts."""
+    service = service_of(PARKS, dict.fromkeys(PARKS, Limit(sessions=150, keeps=keeps)), repeats=repeats)
+
+    outcome = read(service)
+
+    assert (outcome.error, outcome.ids) == (None, truth(service))
+
+
+@pytest.mark.parametrize("keeps", KEEPS)
+@pytest.mark.parametrize("seed", range(5))
+def test_records_that_stand_twice_now_and_then_do_not_hide_a_limit(seed: int, keeps: Any) -> None:
+    """R42: what is whole, and what is cut off, is known by the number of distinct sessions."""
+    chance = random.Random(seed)
+
+    def repeat_some(service: LimitedService) -> None:
+        service.repeats = chance.choice([0, 51])
+
+    service = service_of(PARKS, dict.fromkeys(PARKS, Limit(sessions=150, keeps=keeps)), growing=repeat_some)
 
     outcome = read(service)
 

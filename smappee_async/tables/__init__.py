@@ -1,0 +1,1 @@
+"""Sessions as columns: one list serves databases, files and the command."""
