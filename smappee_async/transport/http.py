@@ -7,8 +7,9 @@ the time-out, reads bodies of any size, shares cookies between accounts, and put
 
 from __future__ import annotations
 
-import asyncio
+from contextvars import ContextVar
 from http import HTTPStatus
+from typing import Final
 
 import aiohttp
 import attrs
@@ -22,8 +23,19 @@ from smappee_async.protocol.requests import Request
 from smappee_async.protocol.responses import Response
 from smappee_async.secret import Secret
 from smappee_async.transport.connection import Connection, Proxy, proxy_asks_for_login, proxy_failure
+from smappee_async.transport.watch import Attempt, Watch
 
 _READ_SIZE = 256 * 1024
+#: The attempt that is made in this task.
+_attempt: Final[ContextVar[Attempt]] = ContextVar("smappee attempt")
+
+
+class _SentRequest(aiohttp.ClientRequest):
+    """A request that tells when it is sent, so that the time before that does not count as silence of the server."""
+
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        _attempt.get().hear()
+        return await super().send(conn)
 
 
 class HttpTransport:
@@ -41,6 +53,7 @@ class HttpTransport:
         connection: Connection | None = None,
     ) -> None:
         self._limits = limits
+        self._watch = Watch(limits.attempt_timeout_s, limits.read_timeout_s)
         self._connection = connection or Connection()
         self._proxy = self._connection.proxy
         # The same for each request, unless it has the proxy's password, which is not kept in clear.
@@ -53,9 +66,8 @@ class HttpTransport:
         try:
             self._session = aiohttp.ClientSession(
                 connector=connector
-                or aiohttp.TCPConnector(
-                    limit=limits.concurrency, limit_per_host=limits.concurrency, keepalive_timeout=KEEPALIVE_S
-                ),
+                # There is one host, and a second limit would cost as much again.
+                or aiohttp.TCPConnector(limit=limits.concurrency, keepalive_timeout=KEEPALIVE_S),
                 connector_owner=connector is None,
                 # Two accounts in one process must not share cookies.
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -67,9 +79,9 @@ class HttpTransport:
                 # With trust_env and a .netrc file, aiohttp refuses to send the bearer token. The environment is read in
                 # transport/connection.py.
                 trust_env=False,
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=limits.connect_timeout_s, sock_read=limits.read_timeout_s
-                ),
+                # The watch has the other timers.
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_timeout_s),
+                request_class=_SentRequest,
                 trace_configs=None if host_session is None else host_session.trace_configs,
             )
         except RuntimeError:
@@ -90,31 +102,27 @@ class HttpTransport:
         return unwrap(await self._exchange(request, access_token))
 
     async def _exchange(self, request: Request, access_token: Secret | None) -> Response | BaseException:
-        timeout = asyncio.timeout(self._limits.attempt_timeout_s)
+        attempt = self._watch.attempt()
+        _attempt.set(attempt)
         try:
-            async with (
-                timeout,
-                self._session.request(
+            with attempt:
+                response = await self._session.request(
                     request.method,
                     URL(request.url, encoded=True),
                     data=None if request.form is None else request.form.reveal().encode(),
                     headers=_headers(request, access_token, self._proxy),
                     allow_redirects=False,
                     **(self._connection.options() if self._options is None else self._options),
-                ) as response,
-            ):
-                if self._proxy is not None and response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-                    return proxy_asks_for_login(self._proxy, request.facts)
-                body = await self._read(response)
-                if body is None:
-                    response.close()
-                    size = f"{self._limits.max_body_bytes:,} bytes"
-                    return ResponseTooLarge(
-                        f"the response is larger than {size}", facts=_facts(request, response.status)
-                    )
-                return Response(status=response.status, headers=response.headers, body=body)
+                )
+                attempt.hear()
+                try:
+                    return await self._received(request, response, attempt)
+                finally:
+                    # One that was read to its end is closed already, and its connection is used again.
+                    if not response.closed:
+                        response.close()
         except TimeoutError as error:
-            if timeout.expired():
+            if attempt.took_too_long:
                 what = f"the attempt took longer than {self._limits.attempt_timeout_s:g} s"
                 return TransportError(what, timed_out=True, facts=request.facts)
             return _timed_out(error, self._limits, request, self._proxy)
@@ -130,16 +138,32 @@ class HttpTransport:
         except BaseException as error:  # noqa: BLE001 - a cancellation: it leaves, but not through aiohttp's frames
             return error
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes | bytearray | None:
+    async def _received(
+        self, request: Request, response: aiohttp.ClientResponse, attempt: Attempt
+    ) -> Response | TransportError | ResponseTooLarge:
+        if self._proxy is not None and response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            return proxy_asks_for_login(self._proxy, request.facts)
+        body = await self._read(response, attempt)
+        if body is None:
+            size = f"{self._limits.max_body_bytes:,} bytes"
+            return ResponseTooLarge(f"the response is larger than {size}", facts=_facts(request, response.status))
+        return Response(status=response.status, headers=response.headers, body=body)
+
+    async def _read(self, response: aiohttp.ClientResponse, attempt: Attempt) -> bytes | bytearray | None:
         """The body, decompressed; ``None`` as soon as it is known to be too large."""
         limit, length = self._limits.max_body_bytes, response.content_length
         if length is not None and length > limit:
             return None
-        if length is not None and length <= _READ_SIZE and "Content-Encoding" not in response.headers:
-            return await response.read()
         # Appended as it arrives, because joining a large body at the end would hold the event loop.
         body = bytearray()
+        if length is not None and length <= _READ_SIZE and "Content-Encoding" not in response.headers:
+            data = await response.content.readany()
+            if response.content.at_eof():  # it came in one piece, as most do
+                return data
+            attempt.hear()
+            body += data
         async for data in response.content.iter_chunked(_READ_SIZE):
+            attempt.hear()
             if len(body) + len(data) > limit:
                 return None
             body += data
@@ -147,6 +171,7 @@ class HttpTransport:
 
     async def aclose(self) -> None:
         """Close the session; the host's connections stay open. A second call does nothing."""
+        self._watch.close()
         await self._session.close()
 
 
