@@ -57,7 +57,7 @@ async def test_a_small_query_beside_a_backfill_waits_for_one_response(slow_cloud
     client = await logged_in(slow_cloud)
     async with client.sessions(HUBS, YEAR) as backfill:
         batches = backfill.batches()
-        reading = asyncio.create_task(anext(batches))  # its chunks take every permit
+        reading = asyncio.ensure_future(anext(batches))  # its chunks take every permit
         await asyncio.sleep(begins_after * LATENCY_S)
         began_at = now()
 
