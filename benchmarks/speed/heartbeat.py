@@ -23,16 +23,6 @@ class Heartbeat:
     late_s: list[float] = attrs.field(factory=list)
     held_s: list[float] = attrs.field(factory=list)
 
-    @property
-    def longest_stall_s(self) -> float:
-        """The latest beat of all."""
-        return max(self.late_s)
-
-    @property
-    def longest_held_s(self) -> float:
-        """The most CPU time between two beats."""
-        return max(self.held_s)
-
     async def beat(self) -> None:
         """Beat until cancelled."""
         while True:

@@ -15,6 +15,7 @@ PARTS: Final = (
     "stream",
     "latency",
     "host",
+    "backend",
     "endpoint",
     "memory",
     "imports",

@@ -16,7 +16,7 @@ pytest.importorskip("mashumaro", reason="needs the bench extra")
 
 ROOT = Path(__file__).parents[2]
 RESULTS = json.loads((ROOT / "benchmarks/speed/results.json").read_bytes())["parts"]
-PARTS = ("structuring", "stream", "latency", "host", "endpoint", "memory", "imports", "planner", "fanout")
+PARTS = ("structuring", "stream", "latency", "host", "backend", "endpoint", "memory", "imports", "planner", "fanout")
 
 
 def benchmarks(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
