@@ -37,7 +37,7 @@ def run(scale: Scale) -> list[Row]:
     repeats = range(scale.of(5, quick=1))
 
     def row(name: str, goal: Goal | None, work: Callable[..., Heartbeat], *args: object) -> Row:
-        held_ms = [in_fresh_process(work, base_url, count, *args).longest_held_s * 1e3 for _ in repeats]
+        held_ms = [max(in_fresh_process(work, base_url, count, *args).held_s) * 1e3 for _ in repeats]
         return Row.of(f"{count:,} parks: {name}: longest hold of the loop", held_ms, "ms", goal)
 
     with serving(_KIND) as base_url:
