@@ -117,9 +117,10 @@ class ChunkSizer:
         # A small count may be low by chance: add two standard deviations of a Poisson process.
         likely = self._sessions if self.is_known else self._sessions + 2 * math.sqrt(self._sessions) + 3
         if self._seen_ms < _DAY_MS:
-            # What was seen may have been the quiet part of a day. Few sessions more matter less than one more request.
+            # What was seen may have been the quiet part of a day; but few sessions make no large response.
             share = defaults.NIGHT_SHARE
-            likely *= share if self.is_known else min(share, _DAY_MS / self._seen_ms)
+            is_sparse = self._sessions > 0 and not self.is_known
+            likely *= min(share, _DAY_MS / self._seen_ms) if is_sparse else share
         elif self.is_known and self._seen_ms < _WEEK_MS:
             likely *= defaults.WEEKEND_SHARE  # or of a week
         guess_ms = self.target_sessions * self._span_ms / likely
