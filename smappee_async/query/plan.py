@@ -188,14 +188,18 @@ class Plan:
         )
 
     def _judge_far_look(self, queue: _TargetQueue, sessions: int, length_ms: int) -> None:
-        """Read backwards if the target is busy at the end only; else remember whether the end is quiet."""
+        """Read backwards if the target was not busy in the beginning, and is, or may be, at the end."""
         near, far = queue.sizer, ChunkSizer(queue.sizer.target_sessions)
         far.learn(sessions, length_ms, 0.0)
-        if far.is_denser_than(near) and not near.is_known:
-            queue.is_backward, queue.sizer = True, far
-            far.rest_is_quiet = True
-        else:
+        if near.is_known or near.is_denser_than(far):
             near.rest_is_quiet = near.is_denser_than(far)
+            return
+        queue.is_backward = not near.has_found_any or far.is_denser_than(near)
+        if far.is_denser_than(near):
+            queue.sizer = far
+        else:
+            near.learn(sessions, length_ms, 0.0)  # nothing tells the two ends apart
+        queue.sizer.rest_is_quiet = True
 
     def _length_ms(self, time_range: TimeRange) -> int:
         """How long a time range is; with an open end, until now."""

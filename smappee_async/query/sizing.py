@@ -23,11 +23,19 @@ _TELLING: Final = 3
 _CLEARLY: Final = 4.0
 #: Fewer sessions than this share of what the busiest time would have are next to nothing.
 _NEXT_TO_NOTHING: Final = 0.05
+#: After so long a time without one, longer than most holidays, no time as busy as the busiest is expected.
+_FORGET_MS: Final = 28 * _DAY_MS
+#: Fewer sessions than this share of what was seen before are few: the edge of the quiet time may be in that chunk.
+_FEW: Final = 0.25
+#: A response without any session tells more than chance where so many were likely.
+_LIKELY: Final = 20
 #: If the far end of what is left is quiet, chunks grow after so long a time that was next to empty, longer than a
 #: weekend, ...
 _QUIET_AFTER_MS: Final = 3 * _DAY_MS
-#: ... by this factor each time.
-_QUIET_GROWTH: Final = 16
+#: ... by this factor each time, ...
+_QUIET_GROWTH: Final = 32
+#: ... and before that by this one after each chunk that was quite empty.
+_EMPTY_GROWTH: Final = 4
 
 
 @attrs.define(eq=False, repr=False)
@@ -51,20 +59,32 @@ class ChunkSizer:
     """Whether a look at the far end of what is left found next to nothing: the park may be closed, or not open yet."""
     _quiet_ms: int = 0
     """The time that the latest responses cover that were next to empty."""
+    _sparse_ms: int = 0
+    """The time that the latest responses cover that were less than half as dense as the densest."""
     _last_ms: int = 0
     """The length of the last chunk that was read."""
+    _is_few: bool = False
+    """Whether the last chunk that was read had far fewer sessions than those before it."""
+    _is_empty: bool = False
+    """Whether it had none, although many were likely."""
 
     @property
     def is_known(self) -> bool:
         """Whether the density is known well enough to ask for several chunks at once."""
         if self.target_sessions is None:
             return not math.isinf(self._at_most_ms)
-        return self._is_enough(self._sessions) and not (self.rest_is_quiet and self._quiet_ms)
+        is_at_an_edge = self._is_empty or (self.rest_is_quiet and self._is_few)
+        return self._is_enough(self._sessions) and not is_at_an_edge
+
+    @property
+    def has_found_any(self) -> bool:
+        """Whether there were sessions in what was seen."""
+        return self._sessions > 0
 
     @property
     def is_far_look_useful(self) -> bool:
         """Whether what was seen is next to nothing, so that the target may be busy at another time only."""
-        return self._seen_ms > 0 and (self._sessions < _TELLING or self._quiet_ms >= _QUIET_AFTER_MS)
+        return self._seen_ms > 0 and (self._sessions < _TELLING or self._is_empty or self._quiet_ms >= _QUIET_AFTER_MS)
 
     def is_denser_than(self, other: ChunkSizer) -> bool:
         """Whether what was seen is clearly denser than what another one saw."""
@@ -92,10 +112,15 @@ class ChunkSizer:
             return left_ms if left_ms <= _SHORT_QUERY_MS else _PROBE_MS
         if self.rest_is_quiet and self._quiet_ms >= _QUIET_AFTER_MS:
             return self._last_ms * _QUIET_GROWTH
+        if self.rest_is_quiet and self._is_empty:
+            return self._last_ms * _EMPTY_GROWTH
         # A small count may be low by chance: add two standard deviations of a Poisson process.
         likely = self._sessions if self.is_known else self._sessions + 2 * math.sqrt(self._sessions) + 3
         if self._seen_ms < _DAY_MS:
-            likely *= defaults.NIGHT_SHARE  # what was seen may have been the quiet part of a day
+            # What was seen may have been the quiet part of a day; but few sessions make no large response.
+            share = defaults.NIGHT_SHARE
+            is_sparse = self._sessions > 0 and not self.is_known
+            likely *= min(share, _DAY_MS / self._seen_ms) if is_sparse else share
         elif self.is_known and self._seen_ms < _WEEK_MS:
             likely *= defaults.WEEKEND_SHARE  # or of a week
         guess_ms = self.target_sessions * self._span_ms / likely
@@ -114,6 +139,12 @@ class ChunkSizer:
         slow = elapsed_s > defaults.SLOW_RESPONSE_S and self._is_enough(sessions)
         self._quiet_ms = self._quiet_ms + span_ms if sessions <= _NEXT_TO_NOTHING * self._densest * span_ms else 0
         self._last_ms = span_ms
+        likely = span_ms * self._sessions / self._span_ms if self._span_ms else 0.0
+        self._is_few = sessions < _FEW * likely
+        self._is_empty = sessions == 0 and likely >= _LIKELY
+        self._sparse_ms = self._sparse_ms + span_ms if 2 * sessions < self._densest * span_ms else 0
+        if self._sparse_ms >= _FORGET_MS:
+            self._densest = 0.0
         fade = defaults.FADE if self.is_known else 1.0
         self._sessions = self._sessions * fade + sessions
         self._span_ms = self._span_ms * fade + span_ms

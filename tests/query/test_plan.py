@@ -330,6 +330,19 @@ def test_of_a_park_that_closed_the_empty_years_take_few_requests(per_day: int) -
     assert sum(sessions == 0 for _, sessions in found) <= 10
 
 
+def test_a_park_that_opened_later_is_found_although_its_latest_hours_are_quiet() -> None:
+    found = read_alone(lambda day: 100 if 1_000 <= day < 1_825 else 0)
+    assert max(sessions for _, sessions in found) <= 14_000
+    assert len(found) <= 60
+
+
+@pytest.mark.parametrize("before", [100, 500])
+def test_a_time_that_was_much_busier_is_forgotten_after_some_weeks(before: int) -> None:
+    found = read_alone(lambda day: 0 if day < 600 else before if day < 1_700 else 5_000)
+    sessions = before * 1_100 + 5_000 * 126
+    assert len(found) <= 1.25 * sessions / 2_000 + 60
+
+
 def test_a_park_without_sessions_takes_four_requests() -> None:
     assert len(read_alone(lambda _: 0)) == 4
 
