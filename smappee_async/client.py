@@ -34,7 +34,7 @@ from smappee_async.transport.call import CallCost, Caller, CallResult, ReadRespo
 from smappee_async.transport.connection import Connection, Proxy, check_tls, find_proxy, read_proxy
 from smappee_async.transport.gate import Gate
 from smappee_async.transport.http import HttpTransport
-from smappee_async.transport.rate import load_rate_limiter, local_rate_limiter
+from smappee_async.transport.rate import local_rate_limiter
 
 
 class SmappeeClient:
@@ -83,7 +83,6 @@ class SmappeeClient:
         self._proxy: Proxy | Literal[False] | None = unwrap(found)
         self._tls = check_tls(ssl)
         self._limits = limits or Limits()
-        load_rate_limiter(self._limits.requests_per_second)
         self._retry = retry or RetryPolicy()
         self._reporter = EventReporter(on_event)
         self._open: _Open | None = None

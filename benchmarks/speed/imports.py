@@ -27,7 +27,6 @@ _NOT_WANTED: Final = (
     "smappee_async.simulator",
     "smappee_async.testing",
     "smappee_async.auth.stores.redis",
-    "aiolimiter",
     "zoneinfo",
     "typer",
     "rich",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Protocol
+
+from aiolimiter import AsyncLimiter
 
 from smappee_async.defaults import BURST_SHARE
 
@@ -22,10 +23,4 @@ def local_rate_limiter(requests_per_second: float | None) -> RateLimiter | None:
         return None
     # A leaky bucket lets a full burst through beside what leaks in the same second, so the burst must be small.
     burst = max(1.0, BURST_SHARE * requests_per_second)
-    return import_module("aiolimiter").AsyncLimiter(burst, burst / requests_per_second)  # type: ignore[no-any-return]
-
-
-def load_rate_limiter(requests_per_second: float | None) -> None:
-    """Load what a limit needs, which few programs do. An import in a running event loop would hold it."""
-    if requests_per_second is not None:
-        import_module("aiolimiter")
+    return AsyncLimiter(burst, burst / requests_per_second)

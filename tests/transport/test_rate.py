@@ -8,11 +8,9 @@ import bisect
 import pytest
 
 from smappee_async.testing import VirtualTimeLoop
-from smappee_async.transport.rate import load_rate_limiter, local_rate_limiter
+from smappee_async.transport.rate import local_rate_limiter
 
 pytestmark = pytest.mark.anyio
-
-load_rate_limiter(1.0)
 
 
 @pytest.fixture
