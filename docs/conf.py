@@ -48,7 +48,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"Redis|RedisCluster"),
     # The choices of the simulator's switches, which each switch names.
     ("py:class", r"ActiveFilter|ActiveDefault|Order|SerialNumberType|FieldProfile|OldRefreshToken|RefreshReuse"),
-    ("py:class", r"LimitKeeps|RangeFilter|EmptyResponse"),
+    ("py:class", r"LimitKeeps|RangeFilter|EmptyResponse|Place"),
     # Aliases and small types in signatures, which the text beside them explains.
     ("py:class", r"(.*\.)?JsonValue|OnEvent|smappee_async\.(errors\.RangeBounds|secret\.Secret)"),
     ("py:class", r"smappee_async\.query\.session_query\.QueryOptions"),
