@@ -22,7 +22,7 @@ from smappee_async.sync.state import Backfill, ParkState
 from smappee_async.sync.stores import open_store
 from smappee_async.sync.stores.base import Commit, Saved, SyncStore
 from smappee_async.sync.tiers import DEFAULT_TIERS, Tier, check_tiers
-from smappee_async.sync.visit import MARGIN_MS, Found, Outcome, reconcile, to_ask_for, window
+from smappee_async.sync.visit import MARGIN_MS, Found, Outcome, last_reads_ms, reconcile, to_ask_for, window
 from smappee_async.timerange import TimeRange
 
 _PARKS_AT_ONCE: Final = 16
@@ -193,9 +193,9 @@ class _Run:
         ids = {*found.sessions, *state.open, *state.missing}
         known = await self._store.known(park, asked.start_ms, found.until_ms, ids)
         outcome = reconcile(park, state, known, found)
-        last_ms = [*state.tiers_ms, *[state.since_ms] * (len(self._tiers) - len(state.tiers_ms))]
+        last_ms = last_reads_ms(state, self._tiers)
         tiers_ms = [found.read_ms if number in asked.tiers else last for number, last in enumerate(last_ms)]
-        new_state = attrs.evolve(outcome.state, tiers_ms=tiers_ms[: len(self._tiers)])
+        new_state = attrs.evolve(outcome.state, tiers_ms=tiers_ms)
         for reading in (active, completed, *points):
             self._count_read(reading)
         commit = Commit(

@@ -39,12 +39,17 @@ class Window:
     tiers: frozenset[int]
 
 
+def last_reads_ms(state: ParkState, tiers: Sequence[Tier]) -> list[int]:
+    """When each tier was read last; one that was added since then was never read."""
+    known = state.tiers_ms[: len(tiers)]
+    return known + [state.since_ms] * (len(tiers) - len(known))
+
+
 def window(state: ParkState, tiers: Sequence[Tier], now_ms: int) -> Window:
     """One window for all tiers that are due; tiers that it covers anyway are read with it."""
-    # A tier that was added later was never read.
-    last_ms = [*state.tiers_ms, *[state.since_ms] * (len(tiers) - len(state.tiers_ms))]
-    begins_ms = [min(last, now_ms) - tier.age_ms for tier, last in zip(tiers, last_ms, strict=False)]
-    due = [begin for tier, last, begin in zip(tiers, last_ms, begins_ms, strict=False) if tier.is_due(last, now_ms)]
+    last_ms = last_reads_ms(state, tiers)
+    begins_ms = [min(last, now_ms) - tier.age_ms for tier, last in zip(tiers, last_ms, strict=True)]
+    due = [begin for tier, last, begin in zip(tiers, last_ms, begins_ms, strict=True) if tier.is_due(last, now_ms)]
     start_ms = max(state.since_ms, min(due, default=now_ms) - MARGIN_MS)
     covered = frozenset(number for number, begin in enumerate(begins_ms) if max(begin, state.since_ms) >= start_ms)
     return Window(start_ms, covered)
