@@ -19,9 +19,9 @@ from smappee_async.sync.stores.base import Commit, Saved, SyncStore, VerifiedMon
 from smappee_async.sync.stores.memory import MemoryStore
 from smappee_async.sync.stores.sqlite import SqliteStore
 from smappee_async.sync.tiers import DEFAULT_TIERS, Tier
-from smappee_async.sync.verify import ParkVerification, VerifyReport, verify
+from smappee_async.sync.verifier import ParkVerification, VerifyReport, verify
 from smappee_async.sync.visit import Known
-from smappee_async.sync.watch import WATCH_TIERS, SessionWatch, watch
+from smappee_async.sync.watcher import WATCH_TIERS, SessionWatch, watch
 
 __all__ = [
     "DEFAULT_TIERS",

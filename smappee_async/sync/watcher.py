@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import heapq
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -125,7 +126,6 @@ class SessionWatch:
         self._parks = parks
         self._every_s = every_s
         self._idle_every_s = idle_every_s
-        self._is_in_memory = to is None
         self._to = MemoryStore(forget_after=tiers[-1].age + _BEGIN) if to is None else to
         self._since_ms = since_ms
         self._consumer = consumer
@@ -137,7 +137,9 @@ class SessionWatch:
         self._taken = asyncio.Event()
         self._last_taken = 0
         self._exit = AsyncExitStack()
-        self._events: AsyncGenerator[SessionEvent, None] | None = None
+        self._events: deque[SessionEvent] = deque()
+        self._handed_out: int | None = None
+        self._scheduler: asyncio.Task[None] | None = None
 
     @property
     def failures(self) -> Mapping[int, SmappeeError]:
@@ -154,37 +156,35 @@ class SessionWatch:
 
         :raises SmappeeError: an error that concerns every park, or the store.
         """
-        if self._events is None:
+        if self._scheduler is None:
             raise RuntimeError("use the watch with 'async with'")
-        return await anext(self._events)
-
-    async def _hand_out(self) -> AsyncGenerator[SessionEvent, None]:
-        position = self._last_taken
-        while True:
+        if self._handed_out is not None:
+            # It is done with an event when it asks for the next one.
+            await self._store.acknowledge(self._consumer, self._handed_out)
+            self._handed_out = None
+        while not self._events:
             self._changed.clear()
-            events = await self._store.events(position, limit=_EVENTS_AT_ONCE)
-            for event in events:
-                yield event
-                # It is done with an event when it asks for the next one.
-                await self._store.acknowledge(self._consumer, event.number)
-                position = self._last_taken = event.number
-                self._taken.set()
-            if not events:
+            self._events.extend(await self._store.events(self._last_taken, limit=_EVENTS_AT_ONCE))
+            if not self._events:
                 if self._error is not None:
                     raise self._error
                 # Another process may write to the same copy, which is noticed after a while.
-                await _wait(self._changed, self._every_s)
+                await _wait(self._changed, None if self._is_in_memory else self._every_s)
+        event = self._events.popleft()
+        self._last_taken = self._handed_out = event.number
+        self._taken.set()
+        return event
 
     # --- visits -------------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         self._store = await self._exit.enter_async_context(open_store(self._to))
+        self._is_in_memory = isinstance(self._store, MemoryStore)
         try:
             self._last_taken = await self._store.position(self._consumer)
         except BaseException:
             await self._exit.aclose()
             raise
-        self._events = self._hand_out()
         self._scheduler = asyncio.create_task(self._schedule(), name="smappee watch")
         return self
 
@@ -193,10 +193,10 @@ class SessionWatch:
     ) -> None:
         # Shielded, so that no task is left when the consumer itself is cancelled.
         with anyio.CancelScope(shield=True):
-            self._scheduler.cancel()
-            await asyncio.wait([self._scheduler])
-            if self._events is not None:
-                await self._events.aclose()
+            if self._scheduler is not None:
+                self._scheduler.cancel()
+                await asyncio.wait([self._scheduler])
+                self._scheduler = None
             await self._exit.aclose()
 
     async def _schedule(self) -> None:
