@@ -38,6 +38,11 @@ class HashedRfid:
         """The hash of one RFID."""
         return hashlib.blake2b(rfid.encode(), key=self.key, digest_size=_DIGEST_BYTES).hexdigest()
 
+    @property
+    def name(self) -> str:
+        """A text that differs when the key differs, and does not tell the key."""
+        return f"hash {hashlib.blake2b(b'name', key=self.key, digest_size=4).hexdigest()}"
+
 
 RfidChoice: TypeAlias = Literal["keep", "drop"] | HashedRfid
 """Keep each RFID as it is, leave it out, or keep a hash of it."""
@@ -58,3 +63,8 @@ def check_rfid(choice: RfidChoice) -> RfidChoice:
     if choice in ("keep", "drop") or isinstance(choice, HashedRfid):
         return choice
     raise ConfigurationError(f"rfid is 'keep', 'drop' or HashedRfid(key), not {choice!r}")
+
+
+def rfid_name(choice: RfidChoice) -> str:
+    """The choice as it is noted in a copy, so that it does not change by mistake."""
+    return choice.name if isinstance(choice, HashedRfid) else choice

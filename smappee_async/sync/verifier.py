@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, tzinfo
 from typing import Final
 
@@ -14,8 +14,8 @@ from smappee_async.errors import ConfigurationError, RequestError, without_frame
 from smappee_async.query.session_query import Park
 from smappee_async.sync.events import SessionEvent
 from smappee_async.sync.report import ParkFailure
-from smappee_async.sync.rfid import RfidChoice, check_rfid
-from smappee_async.sync.run import each_of, park_numbers
+from smappee_async.sync.rfid import RfidChoice, check_rfid, rfid_name
+from smappee_async.sync.run import SyncProgress, each_of, park_numbers
 from smappee_async.sync.source import ClientSource, Source
 from smappee_async.sync.state import ParkState
 from smappee_async.sync.stores import open_store
@@ -85,6 +85,7 @@ async def verify(
     tz: str | tzinfo = UTC,
     parks: Park | Iterable[Park] | None = None,
     rfid: RfidChoice = "keep",
+    on_progress: Callable[[SyncProgress], None] | None = None,
 ) -> VerifyReport:
     """Read a month whole, bring the copy up to date with it, and note what it was: what to do before billing.
 
@@ -95,6 +96,7 @@ async def verify(
     :param tz: the zone in which the month begins and ends.
     :param parks: only these; all parks of the copy by default.
     :param rfid: as for :func:`sync`.
+    :param on_progress: called when a park is done.
     :raises ConfigurationError: an argument cannot work, or the month has not ended.
     :raises SyncStoreError: the store failed.
     :raises SmappeeError: an error that concerns every park.
@@ -105,7 +107,7 @@ async def verify(
     check_rfid(rfid)
     numbers = None if parks is None else park_numbers(parks)
     async with open_store(to) as store:
-        run = _Verification(ClientSource(client), store, time_range, rfid)
+        run = _Verification(ClientSource(client), store, time_range, rfid, on_progress)
         return await run.verify_all(await store.parks() if numbers is None else numbers)
 
 
@@ -116,7 +118,15 @@ class _Incomplete(ConfigurationError):
 class _Verification:
     """One run of :func:`verify`."""
 
-    def __init__(self, source: Source, store: SyncStore, time_range: TimeRange, rfid: RfidChoice) -> None:
+    def __init__(
+        self,
+        source: Source,
+        store: SyncStore,
+        time_range: TimeRange,
+        rfid: RfidChoice = "keep",
+        on_progress: Callable[[SyncProgress], None] | None = None,
+    ) -> None:
+        self._on_progress = on_progress
         self._source = source
         self._store = store
         self._time_range = time_range
@@ -134,6 +144,10 @@ class _Verification:
                 await self._verify(park)
             except (RequestError, _Incomplete) as error:
                 self._failures.append(ParkFailure(service_location_id=park, error=without_frames(error)))
+            if self._on_progress is not None:
+                done = len(self._parks) + len(self._failures) + len(self._superseded)
+                sessions = sum(each.sessions for each in self._parks)
+                self._on_progress(SyncProgress(parks=done, of_parks=len(parks), sessions=sessions))
 
         await each_of(parks, visit)
         return VerifyReport(
@@ -154,6 +168,7 @@ class _Verification:
                 f"the copy does not have all of {month} of park {park}",
                 advice="Run a sync first; a copy that begins later cannot be verified",
             )
+        state.check_rfid(park, rfid_name(self._rfid))
         previous = await self._store.verified(park, month)
         # The starts of sessions may have been corrected across the edges.
         wider = TimeRange.from_ms(max(0, month.start_ms - MARGIN_MS), month.end_ms + MARGIN_MS)

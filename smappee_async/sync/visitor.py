@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -13,7 +13,7 @@ from smappee_async.defaults import SLICE_SESSIONS
 from smappee_async.models import ChargingSession, SessionState
 from smappee_async.sync.fingerprint import fingerprint
 from smappee_async.sync.report import SyncReport
-from smappee_async.sync.rfid import RfidChoice, with_rfid
+from smappee_async.sync.rfid import RfidChoice, rfid_name, with_rfid
 from smappee_async.sync.source import Reading, Source
 from smappee_async.sync.state import Backfill, ParkState
 from smappee_async.sync.stores.base import Commit, Saved, SyncStore
@@ -22,6 +22,9 @@ from smappee_async.sync.visit import MARGIN_MS, Found, Outcome, last_reads_ms, r
 from smappee_async.timerange import TimeRange, merge
 
 _NOTHING: Final[Mapping[int, int]] = {}
+#: 2012-01-01: no session is older than the company.
+EARLIEST_MS: Final = 1_325_376_000_000
+_HISTORY_MS: Final = 2 * 86_400_000
 
 
 @attrs.frozen(kw_only=True)
@@ -41,7 +44,8 @@ class Visited:
 class ParkVisitor:
     """Visits parks of one copy.
 
-    :param since_ms: where the copy of a new park begins, milliseconds since 1970.
+    :param since_ms: where the copy of a new park begins, milliseconds since 1970; ``None`` for two days before the
+        first visit, by the clock of the service, and with every session that runs.
     :param on_read: called with each reading.
     """
 
@@ -50,7 +54,7 @@ class ParkVisitor:
         source: Source,
         store: SyncStore,
         *,
-        since_ms: int,
+        since_ms: int | None,
         tiers: tuple[Tier, ...],
         rfid: RfidChoice = "keep",
         on_read: Callable[[Reading], None] | None = None,
@@ -69,8 +73,17 @@ class ParkVisitor:
         :raises SmappeeError: the park could not be read, or the store failed.
         """
         saved = await self._store.load(park)
-        state = ParkState(self._since_ms) if saved.state is None else ParkState.from_json(saved.state)
-        active = await self._read(park, TimeRange.from_ms(state.since_ms), "active")
+        known = None if saved.state is None else ParkState.from_json(saved.state)
+        if known is not None:
+            known.check_rfid(park, rfid_name(self._rfid))
+        running_since_ms = self._since_ms if known is None else known.since_ms
+        if self._since_ms is None:
+            running_since_ms = EARLIEST_MS
+        assert running_since_ms is not None
+        active = await self._read(park, TimeRange.from_ms(running_since_ms), "active")
+        state = known or ParkState(
+            active.asked_ms - _HISTORY_MS if self._since_ms is None else self._since_ms, rfid=rfid_name(self._rfid)
+        )
         if saved.state is not None and state.backfill is None:
             return await self._revisit(park, saved, state, active, again)
         report, is_complete = await self._backfill(park, saved, state, active)
@@ -150,7 +163,10 @@ class ParkVisitor:
         runs = [session.id for session in active.sessions]
         older = {number: start_ms for number, start_ms in again.items() if start_ms < begin_ms}
         singles = to_ask_for(state, runs, begin_ms, now_ms) | older
-        points = [await self._read(park, each, "completed") for each in around(singles.values())]
+        points = [
+            _without_others(await self._read(park, each, "completed"), singles, state.since_ms)
+            for each in around(singles.values())
+        ]
         found = await gather(active, completed, points, begin_ms=begin_ms, asked=frozenset(singles), rfid=self._rfid)
         ids = {*found.sessions, *state.open, *state.missing}
         known = await self._store.known(park, asked.start_ms, found.until_ms if asked.is_due else asked.start_ms, ids)
@@ -248,3 +264,9 @@ def cost(readings: Sequence[Reading]) -> SyncReport:
 def around(starts_ms: Iterable[int]) -> list[TimeRange]:
     """The ranges in which single sessions are asked for, by their starts, which may have been corrected."""
     return merge(TimeRange.from_ms(max(0, each - MARGIN_MS), each + MARGIN_MS) for each in starts_ms)
+
+
+def _without_others(reading: Reading, asked: Container[int], since_ms: int) -> Reading:
+    """A point read without its neighbours from before the copy begins."""
+    sessions = [each for each in reading.sessions if each.id in asked or each.from_ms >= since_ms]
+    return attrs.evolve(reading, sessions=sessions)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
-import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -43,8 +42,8 @@ _VISITS_AT_ONCE: Final = 16
 _EVENTS_AT_ONCE: Final = 200
 #: Without a database, visits wait while a consumer has so many events left.
 _MOST_WAITING: Final = 10_000
-#: A copy in memory begins so long before the watch, so that sessions that ended while it started are seen.
-_BEGIN: Final = timedelta(days=2)
+#: A clock of the service that was wrong may be set back by so much.
+_CLOCK_ERROR: Final = timedelta(days=2)
 
 
 def watch(
@@ -126,7 +125,7 @@ class SessionWatch:
         self._parks = parks
         self._every_s = every_s
         self._idle_every_s = idle_every_s
-        self._to = MemoryStore(forget_after=tiers[-1].age + _BEGIN) if to is None else to
+        self._to = MemoryStore(forget_after=tiers[-1].age + _CLOCK_ERROR) if to is None else to
         self._since_ms = since_ms
         self._consumer = consumer
         self._tiers = tiers
@@ -202,9 +201,7 @@ class SessionWatch:
     async def _schedule(self) -> None:
         """Visit each park when it is due, several at once, the one that is due first before the others."""
         loop = asyncio.get_running_loop()
-        visitor = ParkVisitor(
-            self._source, self._store, since_ms=await self._begin_ms(), tiers=self._tiers, rfid=self._rfid
-        )
+        visitor = ParkVisitor(self._source, self._store, since_ms=self._since_ms, tiers=self._tiers, rfid=self._rfid)
         due = [(loop.time(), number) for number in self._parks]
         settling: dict[int, list[_Settling]] = {}
         wake, running = asyncio.Event(), 0
@@ -257,13 +254,6 @@ class SessionWatch:
             del settling[number]
         interval_s = self._every_s if visited.open else self._idle_every_s
         return min([now + interval_s, *(each.due_at for each in waiting)])
-
-    async def _begin_ms(self) -> int:
-        """Where the copy of a new park begins."""
-        if self._since_ms is not None:
-            return self._since_ms
-        # The clock of the service is not known yet, so a copy in memory begins well before this machine's time.
-        return max(0, int(time.time() * 1000) - _BEGIN // timedelta(milliseconds=1))
 
     async def _wait_for_the_consumer(self) -> None:
         """A copy in memory does not grow without bound while nobody takes its events."""

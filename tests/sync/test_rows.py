@@ -112,9 +112,21 @@ def test_another_choice_is_refused() -> None:
 async def test_a_copy_keeps_of_a_card_what_was_chosen(choice, kept, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     world = world_of([Version(CARD.from_ms, "completed", CARD)])
     async with SqliteStore(tmp_path / "copy.db") as store:
+        reports = []
         for days in (5, 6, 40):
             world.now_ms = BEGIN_MS + days * DAY_MS
-            report = await _Run(world, store, BEGIN_MS, DEFAULT_TIERS, rfid=choice).visit_all([1])
+            reports.append(await _Run(world, store, BEGIN_MS, DEFAULT_TIERS, rfid=choice).visit_all([1]))
     assert select(tmp_path / "copy.db", "SELECT rfid FROM sessions") == [{"rfid": kept}]
-    assert (report.changed, report.unchanged) == (0, 1)
+    assert [(report.changed, report.unchanged) for report in reports[1:]] == [(0, 1)] * 2
     assert b"04AB12CD" not in (tmp_path / "copy.db").read_bytes() or choice == "keep"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("other", ["keep", "drop", HashedRfid(KEY + b"!")])
+async def test_a_copy_does_not_change_its_choice_for_cards(other, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    world = world_of([Version(CARD.from_ms, "completed", CARD)])
+    world.now_ms = BEGIN_MS + 5 * DAY_MS
+    async with SqliteStore(tmp_path / "copy.db") as store:
+        await _Run(world, store, BEGIN_MS, DEFAULT_TIERS, rfid=HashedRfid(KEY)).visit_all([1])
+        with pytest.raises(ConfigurationError, match="begin a new copy"):
+            await _Run(world, store, BEGIN_MS, DEFAULT_TIERS, rfid=other).visit_all([1])

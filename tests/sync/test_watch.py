@@ -78,7 +78,7 @@ async def watching(
     *,
     to: SyncStore | None = None,
     parks: list[int] | None = None,
-    since_ms: int = NOW_MS - 2 * DAY_MS,
+    since_ms: int | None = NOW_MS - 2 * DAY_MS,
     idle_every_s: float = 300,
 ) -> AsyncIterator[SessionWatch]:
     watch = SessionWatch(
@@ -106,6 +106,21 @@ async def test_a_session_that_runs_already_is_told_at_once(anyio_backend: object
     assert isinstance(event, Started)
     assert (event.after, event.before, event.number) == (RUNNING, None, 1)
     assert asyncio.get_running_loop().time() == 0
+
+
+async def test_without_a_copy_a_session_that_has_run_for_weeks_is_told_too(anyio_backend: object) -> None:
+    old = attrs.evolve(RUNNING, from_ms=NOW_MS - 60 * DAY_MS)
+    ended = attrs.evolve(old, status=SessionStatus.STOPPED, to_ms=NOW_MS + HOUR_MS, energy=20.0)
+    history = attrs.evolve(ENDED, id=8, from_ms=NOW_MS - 60 * DAY_MS)
+    world = live(
+        [Version(old.from_ms, "active", old), Version(NOW_MS + HOUR_MS, "completed", ended)],
+        [Version(history.from_ms, "completed", history)],
+    )
+    async with watching(world, since_ms=None) as watch:
+        events = await take(watch, 2)
+        with pytest.raises(TimeoutError):
+            await take(watch, 1, within_s=40 * 86_400)
+    assert [(type(event), event.session.id) for event in events] == [(Started, 7), (Ended, 7)]
 
 
 async def test_sessions_that_ended_before_the_watch_are_not_told(anyio_backend: object) -> None:
