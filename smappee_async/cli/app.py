@@ -12,6 +12,7 @@ import typer
 from smappee_async import defaults
 from smappee_async._version import __version__
 from smappee_async.cli.copying import KeepRfid, begin_of, rfid_choice
+from smappee_async.cli.demo.quarter import QuarterDemo, show_quarter
 from smappee_async.cli.demo.show import Demo, show_demo
 from smappee_async.cli.doctor import show_doctor
 from smappee_async.cli.ending import HELP, PROGRAM, ExitCode
@@ -121,28 +122,56 @@ _SIMULATED: Final = SimulateOptions()
 @app.command(epilog=HELP)
 def demo(
     *,
-    parks: Annotated[int, typer.Option(min=1, max=5000, metavar="N", help="Number of parks.")] = _SIMULATED.parks,
-    sessions: Annotated[
-        int,
+    parks: Annotated[
+        int | None,
         typer.Option(
-            min=1, max=20_000_000, metavar="N", help="Least number of sessions in the year, all parks together."
+            min=1, max=5000, metavar="N", show_default=f"{_SIMULATED.parks}; 8 with --sync", help="Number of parks."
         ),
-    ] = _SIMULATED.sessions,
+    ] = None,
+    sessions: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=20_000_000,
+            metavar="N",
+            show_default=f"{_SIMULATED.sessions}; 60000 with --sync",
+            help="Least number of sessions in the year, all parks together.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same sessions.")] = _SIMULATED.seed,
     concurrency: Concurrency = defaults.CONCURRENCY,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Keep a copy of a quarter whose sessions change, through kills.")
+    ] = False,
     plain: Annotated[bool, typer.Option("--plain", help="ASCII only: no progress bar, no colours.")] = False,
 ) -> Work:
     """Fetch a year of sessions from a simulated service through faults, and compare each record with its ledger.
+
+    With --sync it keeps a copy of a quarter in SQLite, through late, corrected, removed and reopened sessions and
+    through kills, and compares each row.
 
     Exits with 1 if one record is lost, doubled or altered.
 
     Examples:
       smappee-async demo
       smappee-async demo --parks 100 --sessions 1000000 --concurrency 16
+      smappee-async demo --sync
       smappee-async demo --plain 2>/dev/null | tail -1
     """
     limits = Limits(concurrency=concurrency)
-    return partial(show_demo, Demo(parks=parks, sessions=sessions, seed=seed, limits=limits, plain=plain))
+    if sync:
+        return partial(
+            show_quarter,
+            QuarterDemo(parks=parks or 8, sessions=sessions or 60_000, seed=seed, limits=limits, plain=plain),
+        )
+    options = Demo(
+        parks=parks or _SIMULATED.parks,
+        sessions=sessions or _SIMULATED.sessions,
+        seed=seed,
+        limits=limits,
+        plain=plain,
+    )
+    return partial(show_demo, options)
 
 
 @app.command("sessions", epilog=f"{SECRETS}\n\n{HELP}")
