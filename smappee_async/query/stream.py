@@ -284,7 +284,7 @@ class _Reader:
         plan = Plan(
             self.progress.remaining(query.ranges),
             # There are few active sessions in any time range: one chunk for each target is enough.
-            target_sessions=None if query.state == "active" else service.limits.target_sessions,
+            target_sessions=None if query.state == "active" or query.at_once else service.limits.target_sessions,
             now_ms=int(time.time() * 1000),
             per_target=max(1, concurrency // len(query.ranges)) if in_order else None,
             more=concurrency,

@@ -56,6 +56,15 @@ async def test_a_copy_follows_the_service(city: Cloud, tmp_path: Path) -> None:
     assert "CHARGING" in copied(path).values()
 
 
+async def test_a_sync_takes_two_requests_a_park_if_nothing_else_is_due(city: Cloud, tmp_path: Path) -> None:
+    client = await city.connect()
+    reports = [
+        await sync(client, [1001, 1002, 1003], to=f"sqlite:///{tmp_path / 'copy.db'}", since=SINCE) for _ in range(3)
+    ]
+    # The second one has the largest responses so far, which are verified.
+    assert reports[2].requests == 2 * 3
+
+
 async def test_a_session_that_ended_is_ended_in_the_copy(city: Cloud, tmp_path: Path) -> None:
     path = tmp_path / "sessions.db"
     client = await city.connect()
