@@ -22,7 +22,7 @@ from smappee_async.sync.stores import open_store
 from smappee_async.sync.stores.base import Commit, SyncStore, VerifiedMonth
 from smappee_async.sync.visit import MARGIN_MS, Found, reconcile
 from smappee_async.sync.visitor import cost, gather, write
-from smappee_async.timerange import TimeRange
+from smappee_async.timerange import TimeRange, from_ms
 
 _EVENTS_AT_ONCE: Final = 1000
 _DIGEST_BYTES: Final = 16
@@ -163,10 +163,12 @@ class _Verification:
         state = None if saved.state is None else ParkState.from_json(saved.state)
         month = self._time_range
         assert month.end_ms is not None
-        if state is None or state.backfill is not None or state.since_ms > month.start_ms:
+        if state is None or state.backfill is not None:
+            raise _Incomplete(f"the copy of park {park} is not complete", advice="Run a sync first")
+        if state.since_ms > month.start_ms:
             raise _Incomplete(
-                f"the copy does not have all of {month} of park {park}",
-                advice="Run a sync first; a copy that begins later cannot be verified",
+                f"the copy of park {park} begins at {from_ms(state.since_ms).isoformat()}, and {month} before it",
+                advice="Verify a later month, or begin a new copy earlier: in the time zone of the month",
             )
         state.check_rfid(park, rfid_name(self._rfid))
         previous = await self._store.verified(park, month)

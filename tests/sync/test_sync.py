@@ -126,6 +126,20 @@ async def test_a_visit_takes_two_requests_if_nothing_is_due(store: SqliteStore) 
     assert report.requests == 2 * 5
 
 
+@pytest.mark.parametrize(("back_ms", "is_read_again"), [(5_000, False), (DAY_MS, True)])
+async def test_a_clock_of_the_service_that_was_wrong_lets_everything_be_read_again(
+    store: SqliteStore, back_ms: int, is_read_again: bool
+) -> None:
+    world = world_of([Version(START_MS, "completed", ENDED)])
+    await synced(world, store, START_MS + 5 * DAY_MS)
+
+    world.now_ms -= back_ms
+    report = await sync_once(world, store)
+
+    # Two servers may differ by seconds, which is no reason.
+    assert report.unchanged == int(is_read_again)
+
+
 async def test_a_park_that_fails_leaves_the_others_and_its_own_state_as_they_should_be(
     store: SqliteStore, path: Path
 ) -> None:

@@ -154,7 +154,7 @@ async def test_a_park_whose_copy_begins_later_is_a_failure_of_that_park(store: S
     report = await verify(world, store, FEBRUARY_MS + DAY_MS, TimeRange.month(2025, 12, tz=UTC))
 
     assert (report.parks, report.is_unchanged) == ((), False)
-    assert "does not have all" in str(report.failures[0].error)
+    assert "the copy of park 1 begins at 2026-01-01" in str(report.failures[0].error)
 
 
 async def test_a_park_that_cannot_be_read_is_a_failure_of_that_park(store: SqliteStore) -> None:
