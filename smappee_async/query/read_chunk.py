@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Final
 
 import anyio
-import attrs
 import msgspec
 
 from smappee_async.defaults import CHECKPOINT_MARGIN, CHECKPOINT_MARGIN_WITHOUT_DATE, LATEST_MS, SLICE_SESSIONS
@@ -30,6 +29,7 @@ from smappee_async.query.truncation import (
     inside,
     may_ignore,
 )
+from smappee_async.secret import Opaque
 from smappee_async.timerange import TimeRange
 from smappee_async.transport.call import CallCost, Caller, CallResult, within
 
@@ -48,8 +48,7 @@ _MARGIN_WITHOUT_DATE_MS: Final = CHECKPOINT_MARGIN_WITHOUT_DATE // _MS
 _FEW: Final = 10
 
 
-@attrs.define(eq=False, repr=False)
-class FetchedChunk:
+class FetchedChunk(Opaque, msgspec.Struct, eq=False):
     """A chunk that was read whole.
 
     :param responses: the records of each response, in the order of the requests.
@@ -68,8 +67,7 @@ class FetchedChunk:
     short: Sequence[ShortChunk] = ()
 
 
-@attrs.frozen(eq=False, repr=False)
-class ShortChunk:
+class ShortChunk(Opaque, msgspec.Struct, frozen=True, eq=False):
     """A chunk that was handed over, and whose response turned out to be cut off when another one was verified."""
 
     chunk: Chunk
@@ -332,8 +330,7 @@ class _Reading:
         return read_sessions_in_steps(response)
 
 
-@attrs.define(eq=False, repr=False)
-class _Read:
+class _Read(Opaque, msgspec.Struct, eq=False):
     """What one request brought.
 
     :param records: those in the range that was asked for.
@@ -351,8 +348,7 @@ class _Read:
         return ResponseSize(self.sessions, self.size_bytes)
 
 
-@attrs.frozen(eq=False, repr=False)
-class _Believed:
+class _Believed(Opaque, msgspec.Struct, frozen=True, eq=False):
     """A response that was taken for whole without a proof."""
 
     chunk: Chunk
@@ -360,12 +356,11 @@ class _Believed:
     size: ResponseSize
 
 
-@attrs.define(eq=False, repr=False)
-class _ChunkInProgress:
+class _ChunkInProgress(Opaque, msgspec.Struct, eq=False):
     """What is known while a chunk is read."""
 
     chunk: Chunk
     operation_id: int | None = None
     slowest_s: float = 0.0
     asked_at_ms: int = LATEST_MS
-    short: list[ShortChunk] = attrs.field(factory=list)
+    short: list[ShortChunk] = msgspec.field(default_factory=list)
