@@ -89,6 +89,22 @@ def park_numbers(parks: Park | Iterable[Park]) -> list[int]:
     return [target.service_location_id for target in query.ranges if target.service_location_id is not None]
 
 
+async def visit_parks(
+    source: Source,
+    store: VisitStore,
+    parks: Collection[int],
+    *,
+    since_ms: int,
+    tiers: tuple[Tier, ...],
+    rfid: RfidChoice,
+) -> SyncReport:
+    """Visit each park once, several at once, as :func:`sync` does.
+
+    :raises SmappeeError: an error that concerns every park.
+    """
+    return await _Run(source, store, since_ms, tiers, rfid=rfid).visit_all(parks)
+
+
 class _Run:
     """One sync."""
 
