@@ -77,7 +77,7 @@ def sessions_resource(
 ) -> DltResource:
     """The sessions of some parks, as the resource ``sessions``, merged by ``service_location_id`` and ``id``.
 
-    Each run yields the sessions that it read, with the columns of :mod:`smappee_async.tables.columns` and ``read_at``.
+    Each run yields the sessions that it read, with the columns of every table of this package and ``read_at``.
     The copy itself is not asked, because not every destination can be. So:
 
     - Sessions that are read again are yielded and merged again, changed or not.
