@@ -153,10 +153,11 @@ async def test_a_first_reading_that_fails_is_handed_over_again(state: SqliteStor
 
     for _ in range(20):
         try:
-            await sync_once(world, CallbackStore(fail_now_and_then, state))
+            report = await sync_once(world, CallbackStore(fail_now_and_then, state))
         except RuntimeError:
             world.now_ms += HOUR_MS
         else:
+            assert report.superseded == 0
             break
 
     assert copy.energy == kept(path)

@@ -9,7 +9,7 @@ import random
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import aclosing, asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -92,12 +92,16 @@ def table(tmp_path: Path) -> Table:
     return Table(tmp_path)
 
 
-def resource(world: ChangingWorld, on_report: Callable[[SyncReport], None] | None = None) -> Any:
+def reader(world: ChangingWorld, on_report: Callable[[SyncReport], None] | None = None) -> Reader:
     @asynccontextmanager
     async def source() -> AsyncGenerator[Source, None]:
         yield world
 
-    return Reader(open_source=source, parks=list(world.versions), since_ms=BEGIN_MS, on_report=on_report).resource()
+    return Reader(open_source=source, parks=list(world.versions), since_ms=BEGIN_MS, on_report=on_report)
+
+
+def resource(world: ChangingWorld, on_report: Callable[[SyncReport], None] | None = None) -> Any:
+    return reader(world, on_report).resource()
 
 
 def listed(world: ChangingWorld) -> dict[tuple[int, int], tuple[Any, ...]]:
@@ -131,14 +135,14 @@ def test_after_many_runs_the_table_is_what_the_service_lists_and_what_it_removed
 
 
 def test_a_session_that_ends_while_a_run_reads_stands_in_the_table_as_it_was_read_last(table: Table) -> None:
-    world = world_of([Version(START_MS, "active", RUNNING), Version(START_MS + HOUR_MS, "completed", ENDED)])
-    world.now_ms = START_MS + HOUR_MS - 1
+    world = world_of([Version(START_MS, "active", RUNNING)])
+    world.now_ms = START_MS + HOUR_MS
 
-    def pass_time(_: int) -> None:
+    def end(_: int) -> None:  # between the two lists, in the same moment
         if world.requests > 1:
-            world.now_ms = START_MS + HOUR_MS
+            world.versions[1][7] = [Version(START_MS, "completed", ENDED)]
 
-    world.before_read = pass_time
+    world.before_read = end
     table.run(resource(world))
 
     assert table.sessions() == {(1, 7): ("STOPPED", START_MS, START_MS + HOUR_MS, 20.0)}
@@ -313,6 +317,23 @@ def test_a_limit_on_the_items_of_a_run_loses_nothing(table: Table) -> None:
     table.run(resource(world))
 
     assert table.sessions() == listed(world)
+
+
+def test_what_is_remembered_is_never_ahead_of_what_dlt_has_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, state = by_chance(8, parks=1, days=200), dict[str, Any]()
+    world.now_ms = BEGIN_MS + 150 * DAY_MS
+    monkeypatch.setattr(dlt.current, "resource_state", lambda: state)
+
+    async def main() -> None:
+        async with aclosing(reader(world)._rows()) as several:
+            await anext(several)  # what runs
+            assert state == {"parks": {}}
+            await anext(several)  # the first month
+            assert "read" not in state["parks"]["1"]["backfill"]
+            await anext(several)
+            assert len(state["parks"]["1"]["backfill"]["read"]) == 1
+
+    asyncio.run(main())
 
 
 # --- with a client ----------------------------------------------------------------------------------------------------
