@@ -16,6 +16,7 @@ from smappee_async.sync.report import ChangeKind, ParkFailure, SessionChange, Sy
 from smappee_async.sync.rfid import HashedRfid, RfidChoice
 from smappee_async.sync.run import SyncProgress, sync
 from smappee_async.sync.stores.base import Commit, Saved, SyncStore, VerifiedMonth
+from smappee_async.sync.stores.callback import SaveCallback
 from smappee_async.sync.stores.memory import MemoryStore
 from smappee_async.sync.stores.sqlite import SqliteStore
 from smappee_async.sync.tiers import DEFAULT_TIERS, Tier
@@ -37,6 +38,7 @@ __all__ = [
     "ParkVerification",
     "Returned",
     "RfidChoice",
+    "SaveCallback",
     "Saved",
     "SessionChange",
     "SessionEvent",

@@ -15,8 +15,9 @@ from smappee_async.query.session_query import Park, SessionQuery
 from smappee_async.sync.report import ParkFailure, SyncReport
 from smappee_async.sync.rfid import RfidChoice, check_rfid
 from smappee_async.sync.source import ClientSource, Reading, Source
-from smappee_async.sync.stores import open_store
-from smappee_async.sync.stores.base import SyncStore
+from smappee_async.sync.stores import open_copy
+from smappee_async.sync.stores.base import SyncStore, VisitStore
+from smappee_async.sync.stores.callback import SaveCallback
 from smappee_async.sync.tiers import DEFAULT_TIERS, Tier, check_tiers
 from smappee_async.sync.visitor import ParkVisitor
 from smappee_async.timerange import TimeRange
@@ -42,7 +43,8 @@ async def sync(
     client: SmappeeClient,
     parks: Park | Iterable[Park],
     *,
-    to: str | SyncStore,
+    to: str | SyncStore | SaveCallback,
+    state: str | SyncStore | None = None,
     since: datetime,
     tiers: Sequence[Tier] = DEFAULT_TIERS,
     rfid: RfidChoice = "keep",
@@ -59,7 +61,9 @@ async def sync(
     should be. Several syncs of one copy at once are safe: an older reading never replaces a newer one.
 
     :param parks: service location ids, or service locations.
-    :param to: where the copy is: ``"sqlite:///sessions.db"``, or an open store.
+    :param to: where the copy is: ``"sqlite:///sessions.db"``, an open store, or a coroutine function that takes each
+        :class:`Commit` and keeps its changes, at least once.
+    :param state: with a coroutine function: where the rest is kept that a sync remembers, named as for ``to``.
     :param since: where the copy of a park begins that it does not have yet. The parks that it has keep their beginning.
     :param tiers: how often sessions of which age are read again.
     :param rfid: whether the copy keeps RFIDs as they are, a keyed hash of them, or none.
@@ -71,7 +75,7 @@ async def sync(
     since_ms = TimeRange.since(since).start_ms
     numbers, checked = park_numbers(parks), check_tiers(tuple(tiers))
     check_rfid(rfid)
-    async with open_store(to) as store:
+    async with open_copy(to, state) as store:
         run = _Run(ClientSource(client), store, since_ms, checked, rfid=rfid, on_progress=on_progress)
         return await run.visit_all(numbers)
 
@@ -85,13 +89,29 @@ def park_numbers(parks: Park | Iterable[Park]) -> list[int]:
     return [target.service_location_id for target in query.ranges if target.service_location_id is not None]
 
 
+async def visit_parks(
+    source: Source,
+    store: VisitStore,
+    parks: Collection[int],
+    *,
+    since_ms: int,
+    tiers: tuple[Tier, ...],
+    rfid: RfidChoice,
+) -> SyncReport:
+    """Visit each park once, several at once, as :func:`sync` does.
+
+    :raises SmappeeError: an error that concerns every park.
+    """
+    return await _Run(source, store, since_ms, tiers, rfid=rfid).visit_all(parks)
+
+
 class _Run:
     """One sync."""
 
     def __init__(
         self,
         source: Source,
-        store: SyncStore,
+        store: VisitStore,
         since_ms: int,
         tiers: tuple[Tier, ...],
         *,

@@ -16,7 +16,7 @@ from smappee_async.sync.report import SyncReport
 from smappee_async.sync.rfid import RfidChoice, rfid_name, with_rfid
 from smappee_async.sync.source import Reading, Source
 from smappee_async.sync.state import Backfill, ParkState
-from smappee_async.sync.stores.base import Commit, Saved, SyncStore
+from smappee_async.sync.stores.base import Commit, Saved, VisitStore
 from smappee_async.sync.tiers import Tier
 from smappee_async.sync.visit import MARGIN_MS, Found, Outcome, last_reads_ms, reconcile, to_ask_for, window
 from smappee_async.timerange import TimeRange, merge
@@ -52,7 +52,7 @@ class ParkVisitor:
     def __init__(
         self,
         source: Source,
-        store: SyncStore,
+        store: VisitStore,
         *,
         since_ms: int | None,
         tiers: tuple[Tier, ...],
@@ -236,7 +236,7 @@ async def gather(
     )
 
 
-async def write(store: SyncStore, commit: Commit, outcome: Outcome | None = None) -> SyncReport:
+async def write(store: VisitStore, commit: Commit, outcome: Outcome | None = None) -> SyncReport:
     """Write what a visit found; returns the account of it."""
     if not await store.commit(commit):
         return SyncReport(superseded=1)

@@ -60,22 +60,8 @@ class Commit:
     verified: VerifiedMonth | None = None
 
 
-class SyncStore(Protocol):
-    """A store. Each method either does all that it says, or nothing and raises :class:`SyncStoreError`."""
-
-    async def __aenter__(self) -> Self:
-        """Open it, and make what is missing in it."""
-        ...
-
-    async def __aexit__(self, *_: object) -> None:
-        """Close it."""
-        ...
-
-    # --- what a sync reads and writes ---------------------------------------------------------------------------------
-
-    async def parks(self) -> Sequence[int]:
-        """The parks that the copy has, in ascending order."""
-        ...
+class VisitStore(Protocol):
+    """What a visit needs of a store. Each method does all it says, or nothing and raises :class:`SyncStoreError`."""
 
     async def load(self, service_location_id: int) -> Saved:
         """The state of one park."""
@@ -93,6 +79,22 @@ class SyncStore(Protocol):
         Events get ascending numbers, in the order in which they can be seen: when an event can be read, no event with
         a lower number appears later.
         """
+        ...
+
+
+class SyncStore(VisitStore, Protocol):
+    """A store of a whole copy, with its events and its verified months."""
+
+    async def __aenter__(self) -> Self:
+        """Open it, and make what is missing in it."""
+        ...
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close it."""
+        ...
+
+    async def parks(self) -> Sequence[int]:
+        """The parks that the copy has, in ascending order."""
         ...
 
     # --- what a consumer of events reads and writes -------------------------------------------------------------------
