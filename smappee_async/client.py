@@ -34,7 +34,7 @@ from smappee_async.transport.call import CallCost, Caller, CallResult, ReadRespo
 from smappee_async.transport.connection import Connection, Proxy, check_tls, find_proxy, read_proxy
 from smappee_async.transport.gate import Gate
 from smappee_async.transport.http import HttpTransport
-from smappee_async.transport.rate import local_rate_limiter
+from smappee_async.transport.rate import RateLimiter, local_rate_limiter
 
 
 class SmappeeClient:
@@ -91,13 +91,14 @@ class SmappeeClient:
     # --- opening and closing ------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        if self._open is not None or self._was_open:
-            raise ClientClosed("the client is already open, or was used before")
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             advice = "It does not run under trio; with anyio, choose the backend asyncio"
             raise ConfigurationError("smappee_async needs a running asyncio event loop", advice=advice) from None
+        rate = await local_rate_limiter(self._limits.requests_per_second)
+        if self._open is not None or self._was_open:
+            raise ClientClosed("the client is already open, or was used before")
         proxy = unwrap(find_proxy(self._base_url, self._proxy, self._http_session))
         self._open = _Open(
             self._credentials,
@@ -106,6 +107,7 @@ class SmappeeClient:
             self._http_session,
             Connection(proxy, self._tls),
             self._limits,
+            rate,
             self._retry,
             self._reporter,
         )
@@ -239,6 +241,7 @@ class _Open:
         http_session: aiohttp.ClientSession | None,
         connection: Connection,
         limits: Limits,
+        rate: RateLimiter | None,
         retry: RetryPolicy,
         reporter: EventReporter,
     ) -> None:
@@ -256,7 +259,7 @@ class _Open:
             self._tokens = ProvidedTokens(credentials)
         self.caller = Caller(
             self._transport,
-            Gate(limits.concurrency, local_rate_limiter(limits.requests_per_second)),
+            Gate(limits.concurrency, rate),
             self._tokens,
             retry,
             reporter,

@@ -19,81 +19,85 @@ class _Event:
 
     :param number: its number in the copy: later events have higher numbers.
     :param at_ms: when it was read, by the clock of the service, milliseconds since 1970.
-    :param before: the session as it was in the copy.
-    :param after: the session as the service lists it now.
     """
 
     kind: ClassVar[ChangeKind]
     number: int
     at_ms: int
-    before: ChargingSession | None = None
-    after: ChargingSession | None = None
 
     @property
     def at(self) -> datetime:
         """When it was read, by the clock of the service, in UTC."""
         return from_ms(self.at_ms)
 
+
+@attrs.frozen(kw_only=True)
+class _Listed(_Event):
+    """An event of a session that the service lists.
+
+    :param after: the session as the service lists it now.
+    """
+
+    after: ChargingSession
+
     @property
     def session(self) -> ChargingSession:
-        """The session: as it is now, or as it was if it vanished."""
-        session = self.after or self.before
-        assert session is not None
-        return session
+        """The session as it is now."""
+        return self.after
 
 
 @attrs.frozen(kw_only=True)
-class Started(_Event):
+class Started(_Listed):
     """A session runs that the copy did not have."""
 
     kind = "started"
     before: None = None
-    after: ChargingSession
 
 
 @attrs.frozen(kw_only=True)
-class Updated(_Event):
-    """A session that runs has changed, as its energy grows."""
+class Updated(_Listed):
+    """A session that runs has changed from ``before``, as its energy grows."""
 
     kind = "updated"
     before: ChargingSession
-    after: ChargingSession
 
 
 @attrs.frozen(kw_only=True)
-class Ended(_Event):
+class Ended(_Listed):
     """A session is completed. ``before`` is ``None`` if it was not seen while it ran."""
 
     kind = "ended"
     before: ChargingSession | None = None
-    after: ChargingSession
 
 
 @attrs.frozen(kw_only=True)
-class Corrected(_Event):
-    """A session has changed after its end, as its energy settles; or it runs again."""
+class Corrected(_Listed):
+    """A session has changed from ``before`` after its end, as its energy settles; or it runs again."""
 
     kind = "corrected"
     before: ChargingSession
-    after: ChargingSession
 
 
 @attrs.frozen(kw_only=True)
 class Vanished(_Event):
-    """The service no longer lists a session."""
+    """The service no longer lists a session. ``before`` is what the copy has of it."""
 
     kind = "vanished"
     before: ChargingSession
     after: None = None
 
+    @property
+    def session(self) -> ChargingSession:
+        """The session as it was."""
+        return self.before
+
 
 @attrs.frozen(kw_only=True)
-class Returned(_Event):
-    """The service lists a session again that had vanished."""
+class Returned(_Listed):
+    """The service lists a session again that had vanished. ``before`` is what the copy has of it."""
 
     kind = "returned"
     before: ChargingSession
-    after: ChargingSession
 
 
 SessionEvent: TypeAlias = Started | Updated | Ended | Corrected | Vanished | Returned

@@ -130,7 +130,7 @@ class _Verification:
         self._source = source
         self._store = store
         self._time_range = time_range
-        self._rfid = rfid
+        self._rfid: RfidChoice = rfid
         self._parks: list[ParkVerification] = []
         self._superseded: list[int] = []
         self._failures: list[ParkFailure] = []

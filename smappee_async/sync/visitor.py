@@ -63,7 +63,7 @@ class ParkVisitor:
         self._store = store
         self._since_ms = since_ms
         self._tiers = tiers
-        self._rfid = rfid
+        self._rfid: RfidChoice = rfid
         self._on_read = on_read
 
     async def visit(self, park: int, again: Mapping[int, int] = _NOTHING) -> Visited:

@@ -129,7 +129,7 @@ class SessionWatch:
         self._since_ms = since_ms
         self._consumer = consumer
         self._tiers = tiers
-        self._rfid = rfid
+        self._rfid: RfidChoice = rfid
         self._failures: dict[int, SmappeeError] = {}
         self._error: BaseException | None = None
         self._changed = asyncio.Event()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from smappee_async import ConfigurationError, NotFound, SessionStatus
-from smappee_async.sync import SqliteStore, VerifyReport
+from smappee_async.sync import Known, SqliteStore, VerifyReport
 from smappee_async.sync.verifier import _Verification
 from smappee_async.timerange import TimeRange
 
@@ -179,10 +179,12 @@ async def test_a_sync_that_writes_at_the_same_time_is_not_overwritten(store: Sql
     has_read, may_go_on = asyncio.Event(), asyncio.Event()
 
     class SlowStore(SqliteStore):
-        async def known(self, *given):  # type: ignore[no-untyped-def]
+        async def known(
+            self, service_location_id: int, start_ms: int, end_ms: int, ids: Iterable[int]
+        ) -> Mapping[int, Known]:
             has_read.set()
             await may_go_on.wait()
-            return await super().known(*given)
+            return await super().known(service_location_id, start_ms, end_ms, ids)
 
     async with SlowStore(store._path) as slow:
         late = asyncio.create_task(_Verification(old, slow, JANUARY, "keep").verify_all([1]))
