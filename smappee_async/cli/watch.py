@@ -86,7 +86,7 @@ class _Lines:
     _rfid: Rfid
     _writer: JsonLinesWriter = attrs.field(factory=JsonLinesWriter)
 
-    async def show(self, event: SessionEvent, _: SessionWatch) -> None:
+    async def show(self, event: SessionEvent, events: SessionWatch) -> None:  # noqa: ARG002 - see _View
         """Write a line. It is written before the next event is asked for, so that none is skipped after a restart."""
         await self._sink.write_soon(self._writer.add([event_row(event, self._rfid)]))
 
