@@ -22,7 +22,7 @@ async def open_store(to: str | SyncStore) -> AsyncIterator[SyncStore]:
     if not isinstance(to, str):
         yield to
         return
-    async with _named(to) as store:
+    async with store_of(to) as store:
         yield store
 
 
@@ -49,7 +49,11 @@ async def open_copy(to: str | SyncStore | SaveCallback, state: str | SyncStore |
         yield store
 
 
-def _named(url: str) -> SyncStore:
+def store_of(url: str) -> SyncStore:
+    """The store that a URL names, not open yet.
+
+    :raises ConfigurationError: no such store is known.
+    """
     path = url.removeprefix(_SQLITE)
     if path and path != url:
         return SqliteStore(path)
