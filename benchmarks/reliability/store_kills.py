@@ -30,7 +30,6 @@ from smappee_async.simulator import Changes, SimulatedClock, World
 from smappee_async.sync import DEFAULT_TIERS, MemoryStore, SqliteStore, SyncStore
 from smappee_async.sync.events import SessionEvent
 from smappee_async.sync.run import visit_parks
-from smappee_async.sync.stores import store_of
 
 _BEGIN: Final = "2026-01-01T00:00:00Z"
 _STEP: Final = timedelta(hours=7)
@@ -99,6 +98,8 @@ def _named(url: str) -> Callable[[Killer], SyncStore]:
     """A store of PostgreSQL: each exchange with the server is a point."""
     from psycopg import AsyncConnection  # noqa: PLC0415 - only where it is asked for
 
+    from smappee_async.sync.stores.postgresql import PostgresqlStore  # noqa: PLC0415
+
     wait = AsyncConnection.wait
 
     def make(killer: Killer) -> SyncStore:
@@ -107,7 +108,7 @@ def _named(url: str) -> Callable[[Killer], SyncStore]:
             return await wait(connection, *given, **named)
 
         AsyncConnection.wait = killed  # type: ignore[assignment, method-assign]
-        return store_of(url)
+        return PostgresqlStore(url)
 
     return make
 

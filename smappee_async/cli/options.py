@@ -166,7 +166,10 @@ ParkIds: TypeAlias = Annotated[
 Copy: TypeAlias = Annotated[
     str,
     typer.Option(
-        metavar="URL", help="Where the copy is: sqlite:///FILE.", envvar="SMAPPEE_COPY", rich_help_panel=_COPY
+        metavar="URL",
+        help="Where the copy is: sqlite:///FILE, or postgresql://HOST/DATABASE.",
+        envvar="SMAPPEE_COPY",
+        rich_help_panel=_COPY,
     ),
 ]
 OptionalCopy: TypeAlias = Annotated[

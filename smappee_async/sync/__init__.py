@@ -11,6 +11,8 @@ read loses sessions: those that end days later, come late or are corrected. How 
 is said at :func:`sync`.
 """
 
+from typing import TYPE_CHECKING
+
 from smappee_async.sync.events import Corrected, Ended, Returned, SessionEvent, Started, Updated, Vanished
 from smappee_async.sync.report import ChangeKind, ParkFailure, SessionChange, SyncReport
 from smappee_async.sync.rfid import HashedRfid, RfidChoice
@@ -24,6 +26,9 @@ from smappee_async.sync.verifier import ParkVerification, VerifyReport, verify
 from smappee_async.sync.visit import Known
 from smappee_async.sync.watcher import WATCH_TIERS, SessionWatch, watch
 
+if TYPE_CHECKING:
+    from smappee_async.sync.stores.postgresql import PostgresqlStore
+
 __all__ = [
     "DEFAULT_TIERS",
     "WATCH_TIERS",
@@ -36,6 +41,7 @@ __all__ = [
     "MemoryStore",
     "ParkFailure",
     "ParkVerification",
+    "PostgresqlStore",
     "Returned",
     "RfidChoice",
     "SaveCallback",
@@ -57,3 +63,18 @@ __all__ = [
     "verify",
     "watch",
 ]
+
+
+def _load(name: str) -> object:
+    if name != "PostgresqlStore":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        # Only when it is used, because it needs an extra.
+        from smappee_async.sync.stores.postgresql import PostgresqlStore  # noqa: PLC0415
+    except ImportError as error:
+        raise ImportError("PostgresqlStore needs an extra: pip install 'smappee-async[postgresql]'") from error
+    return PostgresqlStore
+
+
+if not TYPE_CHECKING:  # type checkers must find a name that does not exist
+    __getattr__ = _load

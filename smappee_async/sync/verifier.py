@@ -101,12 +101,14 @@ async def verify(
     :raises SyncStoreError: the store failed.
     :raises SmappeeError: an error that concerns every park.
     """
+    opening = open_store(to)
+    del to  # a URL may contain a password, and an error would show this frame
     time_range = TimeRange.parse(month, tz=tz)
     if time_range.end_ms is None:
         raise ConfigurationError("a month has an end", advice="Write it as 2026-10")
     check_rfid(rfid)
     numbers = None if parks is None else park_numbers(parks)
-    async with open_store(to) as store:
+    async with opening as store:
         run = _Verification(ClientSource(client), store, time_range, rfid, on_progress)
         return await run.verify_all(await store.parks() if numbers is None else numbers)
 

@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
 
-from smappee_async.errors import ConfigurationError
+from smappee_async.errors import ConfigurationError, unwrap
+from smappee_async.secret import Secret
 from smappee_async.sync.stores.base import SyncStore
 from smappee_async.sync.stores.callback import CallbackStore, SaveCallback
 from smappee_async.sync.stores.sqlite import SqliteStore
 
-_SQLITE = "sqlite:///"
+_SQLITE: Final = "sqlite:///"
+_POSTGRESQL: Final = ("postgresql://", "postgres://")
 
 
-@asynccontextmanager
-async def open_store(to: str | SyncStore) -> AsyncIterator[SyncStore]:
+def open_store(to: str | SyncStore) -> AbstractAsyncContextManager[SyncStore]:
     """The store that a URL names, opened and closed; a store object is open already, and stays so.
 
-    :raises ConfigurationError: no such store is known.
+    :raises ConfigurationError: no such store is known. If it needs an extra, this is raised when it is opened.
     """
     if not isinstance(to, str):
-        yield to
-        return
-    async with store_of(to) as store:
-        yield store
+        return _as_it_is(to)
+    url = Secret(to)
+    del to  # a URL may contain a password, and an error would show this frame
+    if url.reveal().startswith(_POSTGRESQL):
+        return _in_postgresql(url)
+    path = url.reveal().removeprefix(_SQLITE) if url.reveal().startswith(_SQLITE) else None
+    if not path:
+        raise ConfigurationError(
+            "a copy is kept in a store that is named by a URL",
+            advice="Use sqlite:///sessions.db for a file beside the program, sqlite:////var/lib/sessions.db, or"
+            " postgresql://user:password@host/database",
+        )
+    return SqliteStore(path)
 
 
-@asynccontextmanager
-async def open_copy(to: str | SyncStore | SaveCallback, state: str | SyncStore | None) -> AsyncIterator[SyncStore]:
+def open_copy(
+    to: str | SyncStore | SaveCallback, state: str | SyncStore | None
+) -> AbstractAsyncContextManager[SyncStore]:
     """The store of a sync: as :func:`open_store`, or a coroutine function with the store of what is remembered.
 
     :raises ConfigurationError: no such store is known, or the one is given without the other.
@@ -38,26 +51,42 @@ async def open_copy(to: str | SyncStore | SaveCallback, state: str | SyncStore |
                 "a coroutine function does not keep what a sync remembers of each park",
                 advice='Give state="sqlite:///state.db" as well',
             )
-        async with open_store(state) as kept:
-            yield CallbackStore(to, kept)
-        return
+        opening = open_store(state)
+        del state
+        return _with_callback(to, opening)
     if state is not None:
+        del to, state
         raise ConfigurationError(
             "state= belongs to a coroutine function as to=; a store keeps it itself", advice="Leave state= out"
         )
-    async with open_store(to) as store:
+    return open_store(to)
+
+
+@asynccontextmanager
+async def _with_callback(
+    save: SaveCallback, opening: AbstractAsyncContextManager[SyncStore]
+) -> AsyncIterator[SyncStore]:
+    async with opening as kept:
+        yield CallbackStore(save, kept)
+
+
+@asynccontextmanager
+async def _as_it_is(store: SyncStore) -> AsyncIterator[SyncStore]:
+    yield store
+
+
+@asynccontextmanager
+async def _in_postgresql(url: Secret) -> AsyncIterator[SyncStore]:
+    # In a thread, because loading the driver would hold the event loop.
+    async with unwrap(await asyncio.to_thread(_postgresql, url)) as store:
         yield store
 
 
-def store_of(url: str) -> SyncStore:
-    """The store that a URL names, not open yet.
-
-    :raises ConfigurationError: no such store is known.
-    """
-    path = url.removeprefix(_SQLITE)
-    if path and path != url:
-        return SqliteStore(path)
-    raise ConfigurationError(
-        "a copy is kept in a store that is named by a URL",
-        advice="Use sqlite:///sessions.db for a file beside the program, or sqlite:////var/lib/sessions.db",
-    )
+def _postgresql(url: Secret) -> SyncStore | BaseException:
+    try:
+        from smappee_async.sync.stores.postgresql import PostgresqlStore  # noqa: PLC0415 - needs an extra
+    except ImportError:
+        return ConfigurationError(
+            "a copy in PostgreSQL needs an extra", advice="pip install 'smappee-async[postgresql]'"
+        )
+    return PostgresqlStore(url.reveal())

@@ -47,8 +47,8 @@ def session_of(row: Mapping[str, Any]) -> ChargingSession:
         status=SessionStatus(row["status"]),
         from_ms=to_ms(row["started_at"]),
         to_ms=None if ended_at is None else to_ms(ended_at),
-        max_amperes=None if max_amperes is None else tuple(json.loads(max_amperes)),
-        extra=NOTHING_EXTRA if extra is None else FrozenDict(json.loads(extra)),
+        max_amperes=None if max_amperes is None else tuple(_json(max_amperes)),
+        extra=NOTHING_EXTRA if extra is None else FrozenDict(_json(extra)),
     )
 
 
@@ -57,6 +57,11 @@ def _value(column: Column, session: ChargingSession) -> object:
     if column.kind == "instant":
         return None if value is None else instant(int(value))
     return float(value) if isinstance(value, Decimal) else value
+
+
+def _json(value: Any) -> Any:
+    # PostgreSQL has JSON in JSON; SQLite has a text in it.
+    return json.loads(value) if isinstance(value, str) else value
 
 
 def _plain(column: Column, value: Any) -> Any:
