@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import attrs
 
 from smappee_async import defaults
 
 
-@attrs.frozen(eq=False, repr=False)
-class ClockTimes:
+class ClockTimes(NamedTuple):
     """What both clocks show at one moment, in seconds."""
 
     wall: float

@@ -204,7 +204,7 @@ class Caller:
 
     async def _accepts(self, token: Secret, refused: Request, cost: CallCost, parent_id: int | None) -> bool:
         """Whether the service accepts a token for another call than the refused one."""
-        if refused.facts.route == self._probe.facts.route:
+        if refused.route == self._probe.route:
             return False
         permit = await self._gate.enter()
         try:

@@ -72,7 +72,7 @@ class Server:
                 return response
 
     def get(self, path: str) -> Request:
-        return Request(method="GET", url=self.origin + path, facts=CallFacts(method="GET", route=path))
+        return Request(method="GET", url=self.origin + path, route=path)
 
 
 @pytest.fixture

@@ -184,7 +184,7 @@ async def speaking(*parts: tuple[float, bytes]) -> AsyncIterator[Request]:
 
     async with await asyncio.start_server(respond, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
-        yield Request(method="GET", url=f"http://{host}:{port}/", facts=CallFacts(method="GET", route="/"))
+        yield Request(method="GET", url=f"http://{host}:{port}/", route="/")
 
 
 async def error_of(*parts: tuple[float, bytes], limits: Limits) -> tuple[str, float]:
