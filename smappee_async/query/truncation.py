@@ -23,6 +23,9 @@ from typing import Final, Literal, NamedTuple
 import attrs
 import msgspec
 
+from smappee_async.defaults import LATEST_MS
+from smappee_async.protocol.responses import SessionRecords
+from smappee_async.protocol.wire import WireRecords
 from smappee_async.timerange import TimeRange
 
 #: So many targets are verified one by one, before a response is trusted because others of its size were whole.
@@ -247,14 +250,18 @@ def starts_of(records: Sequence[msgspec.Raw]) -> list[int]:
 Ignored = Literal["start", "end"]
 
 
-def may_ignore(time_range: TimeRange, records: Sequence[msgspec.Raw]) -> bool:
+def may_ignore(time_range: TimeRange, records: SessionRecords) -> bool:
     """Whether some records, of a few that are looked at, are outside of the range that was asked for."""
-    start_ms, end_ms = time_range.start_ms, time_range.end_ms
-    for record in (records[0], records[-1]):
-        at_ms = _start_ms(record)
-        if at_ms is not None and not (start_ms <= at_ms and (end_ms is None or at_ms < end_ms)):
-            return True
-    return False
+    first_ms: int | None
+    last_ms: int | None
+    if isinstance(records, WireRecords):
+        first_ms, last_ms = records.wires[0].from_ms, records.wires[-1].from_ms
+    else:
+        first_ms, last_ms = _start_ms(records[0]), _start_ms(records[-1])
+    start_ms, end_ms = time_range.start_ms, time_range.end_ms or LATEST_MS
+    return not (
+        (first_ms is None or start_ms <= first_ms < end_ms) and (last_ms is None or start_ms <= last_ms < end_ms)
+    )
 
 
 def ignored(time_range: TimeRange, records: Sequence[msgspec.Raw]) -> Ignored | None:

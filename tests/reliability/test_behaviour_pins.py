@@ -16,7 +16,6 @@ from aiohttp import web
 from yarl import URL
 
 from smappee_async import Limits, TransportError
-from smappee_async.errors import CallFacts
 from smappee_async.protocol.oauth import password_grant
 from smappee_async.protocol.requests import Request
 from smappee_async.secret import Secret

@@ -9,7 +9,6 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 
 from smappee_async import Limits, TransportError
-from smappee_async.errors import CallFacts
 from smappee_async.protocol.requests import Request
 from smappee_async.testing import VirtualTimeLoop
 from smappee_async.transport.http import HttpTransport
