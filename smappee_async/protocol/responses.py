@@ -12,7 +12,6 @@ from collections.abc import Generator, Mapping
 from http import HTTPStatus
 from typing import Final, TypeVar
 
-import attrs
 import msgspec
 
 from smappee_async.defaults import SLICE_SESSIONS, SMALL_BODY_BYTES, SPLIT_STEP_BYTES
@@ -35,8 +34,7 @@ _NO_CONTENT: Final = HTTPStatus.NO_CONTENT.value
 _SUCCESSES: Final = frozenset({_OK, _NO_CONTENT})
 
 
-@attrs.frozen(kw_only=True)
-class Response:
+class Response(msgspec.Struct, kw_only=True, frozen=True):
     """One response as it came over the wire.
 
     :param headers: looked up by names in lower case; the mapping of the HTTP library ignores the case.
@@ -44,8 +42,11 @@ class Response:
     """
 
     status: int
-    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    body: bytes | bytearray = attrs.field(repr=lambda body: f"<{len(body)} bytes>")
+    headers: Mapping[str, str] = {}
+    body: bytes | bytearray
+
+    def __repr__(self) -> str:
+        return f"Response(status={self.status}, body=<{len(self.body)} bytes>)"
 
 
 # --- responses of the data calls
