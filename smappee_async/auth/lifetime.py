@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 import attrs
 
 from smappee_async import defaults
 
 
-class ClockTimes(NamedTuple):
+@attrs.frozen(eq=False, repr=False)
+class ClockTimes:
     """What both clocks show at one moment, in seconds."""
 
     wall: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Awaitable, Generator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -111,13 +111,14 @@ class ChunkReader:
         self._deadline_at = deadline_at
         self._stream_id = stream_id
 
-    async def read(self, chunk: Chunk) -> FetchedChunk:
+    def read(self, chunk: Chunk) -> Awaitable[FetchedChunk]:
         """Read a chunk.
 
         :raises SmappeeError: one of the calls did not succeed.
         """
-        if not self._reporter.is_listening:
-            return await self._read(_ChunkInProgress(chunk))
+        return self._reported(chunk) if self._reporter.is_listening else self._read(_ChunkInProgress(chunk))
+
+    async def _reported(self, chunk: Chunk) -> FetchedChunk:
         facts = chunk.target.facts(chunk.time_range)
         with self._reporter.operation("chunk", facts, parent_id=self._stream_id) as operation:
             fetched = await self._read(_ChunkInProgress(chunk, operation.id))
@@ -320,7 +321,8 @@ async def _identities(records: list[msgspec.Raw]) -> set[int | str | bytes]:
     return found
 
 
-class _Read(msgspec.Struct, eq=False):
+@attrs.define(eq=False, repr=False)
+class _Read:
     """What one request brought.
 
     :param records: those in the range that was asked for; decoded if the response was small.
@@ -345,9 +347,6 @@ class _Read(msgspec.Struct, eq=False):
         if isinstance(self.records, WireRecords):
             return _RAW_LIST.decode(text_of(self.body))
         return self.records
-
-    def __repr__(self) -> str:
-        return f"<{self.sessions} sessions>"
 
 
 _RAW_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])

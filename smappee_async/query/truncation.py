@@ -23,7 +23,6 @@ from typing import Final, Literal, NamedTuple
 import attrs
 import msgspec
 
-from smappee_async.defaults import LATEST_MS
 from smappee_async.protocol.responses import SessionRecords
 from smappee_async.protocol.wire import WireRecords
 from smappee_async.timerange import TimeRange
@@ -252,16 +251,15 @@ Ignored = Literal["start", "end"]
 
 def may_ignore(time_range: TimeRange, records: SessionRecords) -> bool:
     """Whether some records, of a few that are looked at, are outside of the range that was asked for."""
-    first_ms: int | None
-    last_ms: int | None
     if isinstance(records, WireRecords):
         first_ms, last_ms = records.wires[0].from_ms, records.wires[-1].from_ms
     else:
         first_ms, last_ms = _start_ms(records[0]), _start_ms(records[-1])
-    start_ms, end_ms = time_range.start_ms, time_range.end_ms or LATEST_MS
-    return not (
-        (first_ms is None or start_ms <= first_ms < end_ms) and (last_ms is None or start_ms <= last_ms < end_ms)
-    )
+    return _is_outside(time_range, first_ms) or _is_outside(time_range, last_ms)
+
+
+def _is_outside(time_range: TimeRange, start_ms: int | None) -> bool:
+    return start_ms is not None and not time_range.contains_ms(start_ms)
 
 
 def ignored(time_range: TimeRange, records: Sequence[msgspec.Raw]) -> Ignored | None:
