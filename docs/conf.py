@@ -45,7 +45,7 @@ python_use_unqualified_type_names = True
 nitpick_ignore_regex = [
     ("py:.*", r"(aiohttp|asyncio|collections|datetime|decimal|enum|metrics|pathlib|redis|ssl|trace|types|typing)\b.*"),
     ("py:.*", r"(bool|bytes|dict|float|frozenset|int|list|object|os\.PathLike|str|tuple|type|None|Self)"),
-    ("py:.*", r"Redis|RedisCluster"),
+    ("py:.*", r"Redis|RedisCluster|DltResource|contextlib\..*"),
     # The choices of the simulator's switches, which each switch names.
     ("py:class", r"ActiveFilter|ActiveDefault|Order|SerialNumberType|FieldProfile|OldRefreshToken|RefreshReuse"),
     ("py:class", r"LimitKeeps|RangeFilter|EmptyResponse|Place"),

@@ -1,4 +1,4 @@
-"""Secret text: every credential and token is wrapped in this class."""
+"""What keeps secrets out of tracebacks and logs: secret text, and values whose ``repr`` shows no field."""
 
 from __future__ import annotations
 
@@ -58,3 +58,10 @@ def to_secret(value: str | Secret) -> Secret:
 def to_optional_secret(value: str | Secret | None) -> Secret | None:
     """Like :func:`to_secret`, but ``None`` stays ``None``."""
     return None if value is None else to_secret(value)
+
+
+class Opaque:
+    """What a value inside the client inherits, so that its ``repr`` shows no field: many hold personal data."""
+
+    __slots__ = ()
+    __repr__ = object.__repr__

@@ -6,21 +6,20 @@ import math
 from collections.abc import Callable
 from typing import Final, Self
 
-import attrs
+import msgspec
 
 from smappee_async import defaults
+from smappee_async.secret import Opaque
 
 
-@attrs.frozen(eq=False, repr=False)
-class ClockTimes:
+class ClockTimes(Opaque, msgspec.Struct, frozen=True, eq=False):
     """What both clocks show at one moment, in seconds."""
 
     wall: float
     monotonic: float
 
 
-@attrs.frozen(eq=False, repr=False)
-class Clocks:
+class Clocks(Opaque, msgspec.Struct, frozen=True, eq=False):
     """The two clocks that tokens are timed with. Neither is enough alone.
 
     :param wall: seconds since 1970. Continues while the machine sleeps, but may jump.
@@ -35,8 +34,7 @@ class Clocks:
         return ClockTimes(self.wall(), self.monotonic())
 
 
-@attrs.frozen(eq=False, repr=False)
-class TokenLifetime:
+class TokenLifetime(Opaque, msgspec.Struct, frozen=True, eq=False):
     """How long an access token is valid. The clock that says less is believed.
 
     So a clock that jumps, or a machine that sleeps, costs at most one renewal that was not needed yet, or one call that

@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable
 
 import attrs
+import msgspec
 
 from smappee_async import defaults
 from smappee_async.auth.tokens import Token
 from smappee_async.errors import AuthenticationError, RefreshTokenLost
 from smappee_async.protocol.oauth import TOKEN_CALL, Refused
+from smappee_async.secret import Opaque
 
 
 class Refusals:
@@ -53,8 +55,7 @@ class Refusals:
         self._last = None
 
 
-@attrs.frozen(eq=False, repr=False)
-class _Refusal:
+class _Refusal(Opaque, msgspec.Struct, frozen=True, eq=False):
     error: AuthenticationError
     token: Token | None
     wait_s: float

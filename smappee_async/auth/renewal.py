@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import attrs
+import msgspec
 
 from smappee_async import defaults
 from smappee_async.auth.credentials import Credentials
@@ -30,7 +30,7 @@ from smappee_async.auth.tokens import StoredToken, Token
 from smappee_async.errors import SmappeeError, TokenStoreError, without_frames
 from smappee_async.events import ClientEvent, EventReporter, RunningOperation, describe
 from smappee_async.protocol.oauth import TOKEN_CALL, Granted, Unclear, Unspent
-from smappee_async.secret import Secret
+from smappee_async.secret import Opaque, Secret
 
 
 class TokenRenewer:
@@ -248,8 +248,7 @@ class TokenRenewer:
             raise _StartOver
 
 
-@attrs.frozen(eq=False, repr=False)
-class _Round:
+class _Round(Opaque, msgspec.Struct, frozen=True, eq=False):
     """One try to renew, under the lock."""
 
     lease: Lease

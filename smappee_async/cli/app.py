@@ -11,32 +11,35 @@ import typer
 
 from smappee_async import defaults
 from smappee_async._version import __version__
+from smappee_async.cli.copying import KeepRfid, begin_of, rfid_choice
+from smappee_async.cli.demo.quarter import QuarterDemo, show_quarter
 from smappee_async.cli.demo.show import Demo, show_demo
 from smappee_async.cli.doctor import show_doctor
 from smappee_async.cli.ending import HELP, PROGRAM, ExitCode
 from smappee_async.cli.login import LoginOptions, log_in
 from smappee_async.cli.options import (
     SECRETS,
-    BaseUrl,
-    CaFile,
-    ClientId,
     Concurrency,
+    Copy,
+    CopyZone,
     Day,
     Deadline,
     FormatOption,
+    KeepRfidOption,
     Limit,
     Month,
     OnErrorOption,
+    OptionalCopy,
+    OptionalSince,
     OrderOption,
     Output,
+    ParkIds,
     Parks,
-    ProxyUrl,
     Range,
     RfidOption,
+    Since,
     State,
     Stations,
-    TokenFile,
-    Username,
     Year,
     Zone,
 )
@@ -47,7 +50,10 @@ from smappee_async.cli.rows import Rfid
 from smappee_async.cli.sessions import Presentation, SessionsOptions, show_sessions
 from smappee_async.cli.simulate import simulate
 from smappee_async.cli.sync import show_sync
+from smappee_async.cli.takes_login import takes_login
 from smappee_async.cli.targets import read_ids
+from smappee_async.cli.verify import show_verify
+from smappee_async.cli.watch import WatchOptions, show_watch
 from smappee_async.errors import ConfigurationError
 from smappee_async.limits import Limits
 from smappee_async.simulator.options import SimulateOptions
@@ -116,32 +122,62 @@ _SIMULATED: Final = SimulateOptions()
 @app.command(epilog=HELP)
 def demo(
     *,
-    parks: Annotated[int, typer.Option(min=1, max=5000, metavar="N", help="Number of parks.")] = _SIMULATED.parks,
-    sessions: Annotated[
-        int,
+    parks: Annotated[
+        int | None,
         typer.Option(
-            min=1, max=20_000_000, metavar="N", help="Least number of sessions in the year, all parks together."
+            min=1, max=5000, metavar="N", show_default=f"{_SIMULATED.parks}; 8 with --sync", help="Number of parks."
         ),
-    ] = _SIMULATED.sessions,
+    ] = None,
+    sessions: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=20_000_000,
+            metavar="N",
+            show_default=f"{_SIMULATED.sessions}; 60000 with --sync",
+            help="Least number of sessions in the year, all parks together.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same sessions.")] = _SIMULATED.seed,
     concurrency: Concurrency = defaults.CONCURRENCY,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Keep a copy of a quarter whose sessions change, through kills.")
+    ] = False,
     plain: Annotated[bool, typer.Option("--plain", help="ASCII only: no progress bar, no colours.")] = False,
 ) -> Work:
     """Fetch a year of sessions from a simulated service through faults, and compare each record with its ledger.
+
+    With --sync it keeps a copy of a quarter in SQLite, through late, corrected, removed and reopened sessions and
+    through kills, and compares each row.
 
     Exits with 1 if one record is lost, doubled or altered.
 
     Examples:
       smappee-async demo
       smappee-async demo --parks 100 --sessions 1000000 --concurrency 16
+      smappee-async demo --sync
       smappee-async demo --plain 2>/dev/null | tail -1
     """
     limits = Limits(concurrency=concurrency)
-    return partial(show_demo, Demo(parks=parks, sessions=sessions, seed=seed, limits=limits, plain=plain))
+    if sync:
+        return partial(
+            show_quarter,
+            QuarterDemo(parks=parks or 8, sessions=sessions or 60_000, seed=seed, limits=limits, plain=plain),
+        )
+    options = Demo(
+        parks=parks or _SIMULATED.parks,
+        sessions=sessions or _SIMULATED.sessions,
+        seed=seed,
+        limits=limits,
+        plain=plain,
+    )
+    return partial(show_demo, options)
 
 
 @app.command("sessions", epilog=f"{SECRETS}\n\n{HELP}")
+@takes_login
 def sessions_(
+    login_options: LoginOptions,
     *,
     parks: Parks,
     range_: Range = None,
@@ -159,12 +195,6 @@ def sessions_(
     limit: Limit = 40,
     rfid: RfidOption = Rfid.MASK,
     output: Output = None,
-    base_url: BaseUrl = None,
-    client_id: ClientId = None,
-    username: Username = None,
-    token_file: TokenFile = None,
-    proxy: ProxyUrl = None,
-    ca_file: CaFile = None,
 ) -> Work:
     """Charging sessions of parks, or stations, that started in a time range.
 
@@ -191,28 +221,16 @@ def sessions_(
         on_error=on_error,
         deadline=None if deadline is None else timedelta(seconds=deadline),
     )
-    login_options = LoginOptions.of(
-        base_url=base_url,
-        client_id=client_id,
-        username=username,
-        token_file=token_file,
-        proxy=proxy,
-        ca_file=ca_file,
-    )
     presentation = Presentation(format=format_, rfid=rfid, limit=limit)
     return partial(show_sessions, login_options, options, presentation, output, Limits(concurrency=concurrency))
 
 
 @app.command("parks", epilog=f"{SECRETS}\n\n{HELP}")
+@takes_login
 def parks_(
+    login_options: LoginOptions,
     *,
     format_: FormatOption = Format.TABLE,
-    base_url: BaseUrl = None,
-    client_id: ClientId = None,
-    username: Username = None,
-    token_file: TokenFile = None,
-    proxy: ProxyUrl = None,
-    ca_file: CaFile = None,
 ) -> Work:
     """The service locations that the account can see, charging parks among them.
 
@@ -222,27 +240,12 @@ def parks_(
       smappee-async parks
       smappee-async parks --format jsonl | jq .service_location_id
     """
-    login_options = LoginOptions.of(
-        base_url=base_url,
-        client_id=client_id,
-        username=username,
-        token_file=token_file,
-        proxy=proxy,
-        ca_file=ca_file,
-    )
     return partial(show_parks, login_options, format_)
 
 
 @app.command(epilog=f"{SECRETS}\n\n{HELP}")
-def login(
-    *,
-    base_url: BaseUrl = None,
-    client_id: ClientId = None,
-    username: Username = None,
-    token_file: TokenFile = None,
-    proxy: ProxyUrl = None,
-    ca_file: CaFile = None,
-) -> Work:
+@takes_login
+def login(login_options: LoginOptions) -> Work:
     """Log in, and keep the token in a file that only you can read.
 
     The other commands then need the client id and secret, but no password.
@@ -253,19 +256,13 @@ def login(
       smappee-async login
       smappee-async login --username jane --token-file ~/work/smappee-token.json
     """
-    login_options = LoginOptions.of(
-        base_url=base_url,
-        client_id=client_id,
-        username=username,
-        token_file=token_file,
-        proxy=proxy,
-        ca_file=ca_file,
-    )
     return partial(log_in, login_options)
 
 
 @app.command(epilog=f"{SECRETS}\n\n{HELP}")
+@takes_login
 def doctor(
+    login_options: LoginOptions,
     *,
     parks: Annotated[
         list[int] | None,
@@ -275,12 +272,6 @@ def doctor(
     ] = None,
     days: Annotated[float, typer.Option(min=0.1, max=4000, metavar="N", help="How far back sessions are read.")] = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON, for an issue.")] = False,
-    base_url: BaseUrl = None,
-    client_id: ClientId = None,
-    username: Username = None,
-    token_file: TokenFile = None,
-    proxy: ProxyUrl = None,
-    ca_file: CaFile = None,
 ) -> Work:
     """Compare what is assumed about the service with what it does.
 
@@ -290,33 +281,20 @@ def doctor(
       smappee-async doctor
       smappee-async doctor 12345 --days 90 --json
     """
-    login_options = LoginOptions.of(
-        base_url=base_url,
-        client_id=client_id,
-        username=username,
-        token_file=token_file,
-        proxy=proxy,
-        ca_file=ca_file,
-    )
     return partial(show_doctor, login_options, parks or (), days, as_json=as_json)
 
 
 @app.command("sync", epilog=f"{SECRETS}\n\n{HELP}")
+@takes_login
 def sync_(
+    login_options: LoginOptions,
     *,
-    parks: Parks,
-    to: Annotated[str, typer.Option(metavar="URL", help="Where the copy is: sqlite:///FILE.", envvar="SMAPPEE_COPY")],
-    since: Annotated[
-        str, typer.Option(metavar="YYYY-MM-DD", help="Where the copy of a park begins that is not in it yet.")
-    ],
-    tz: Zone = "UTC",
+    parks: ParkIds,
+    to: Copy,
+    since: Since,
+    tz: CopyZone = "UTC",
+    keep_rfid: KeepRfidOption = KeepRfid.KEEP,
     concurrency: Concurrency = defaults.CONCURRENCY,
-    base_url: BaseUrl = None,
-    client_id: ClientId = None,
-    username: Username = None,
-    token_file: TokenFile = None,
-    proxy: ProxyUrl = None,
-    ca_file: CaFile = None,
 ) -> Work:
     """Bring a copy of sessions up to date: what is new, what ended, what was corrected, what was removed.
 
@@ -327,17 +305,75 @@ def sync_(
       smappee-async sync 12345 67890 --to sqlite:///sessions.db --since 2025-01-01
       smappee-async sync @parks.txt --to sqlite:////var/lib/sessions.db --since 2025-01-01 --tz Europe/Brussels
     """
-    login_options = LoginOptions.of(
-        base_url=base_url,
-        client_id=client_id,
-        username=username,
-        token_file=token_file,
-        proxy=proxy,
-        ca_file=ca_file,
-    )
-    begin = RangeText.of(range=f"{since}..", month=None, day=None, year=None).in_zone(tz).start
+    limits = Limits(concurrency=concurrency)
     numbers = [int(number) for number in read_ids(parks, stations=False)]
-    return partial(show_sync, login_options, numbers, to, begin, Limits(concurrency=concurrency))
+    return partial(show_sync, login_options, numbers, to, begin_of(since, tz), rfid_choice(keep_rfid), limits)
+
+
+@app.command("watch", epilog=f"{SECRETS}\n\n{HELP}")
+@takes_login
+def watch_(
+    login_options: LoginOptions,
+    *,
+    parks: ParkIds,
+    every: Annotated[
+        float, typer.Option(min=1, metavar="SECONDS", help="How often a park with a running session is asked.")
+    ] = 60.0,
+    idle_every: Annotated[
+        float, typer.Option(min=1, metavar="SECONDS", help="How often the other parks are asked.")
+    ] = 300.0,
+    to: OptionalCopy = None,
+    since: OptionalSince = None,
+    tz: CopyZone = "UTC",
+    consumer: Annotated[
+        str, typer.Option(metavar="NAME", help="The name under which a copy remembers how far this command has come.")
+    ] = "watch",
+    rfid: RfidOption = Rfid.MASK,
+    keep_rfid: KeepRfidOption = KeepRfid.KEEP,
+    concurrency: Concurrency = defaults.CONCURRENCY,
+) -> Work:
+    """Watch sessions start, change and end, until it is interrupted.
+
+    On a terminal: a table of the sessions. In a pipe: a JSON object for each event, with the session before and after.
+
+    With --to it keeps a copy as sync does, and goes on after a restart where it was.
+
+    Examples:
+      smappee-async watch 12345 67890
+      smappee-async watch @parks.txt --to sqlite:///sessions.db --since 2026-01-01 | jq -c 'select(.kind == "ended")'
+    """
+    options = WatchOptions(
+        parks=[int(number) for number in read_ids(parks, stations=False)],
+        every=timedelta(seconds=every),
+        idle_every=timedelta(seconds=max(every, idle_every)),
+        to=to,
+        since=None if since is None else begin_of(since, tz),
+        consumer=consumer,
+        rfid=rfid,
+        keep_rfid=rfid_choice(keep_rfid),
+    )
+    return partial(show_watch, login_options, options, Limits(concurrency=concurrency))
+
+
+@app.command("verify", epilog=f"{SECRETS}\n\n{HELP}")
+@takes_login
+def verify_(
+    login_options: LoginOptions,
+    *,
+    month: Annotated[str, typer.Option(metavar="YYYY-MM", help="The month; it must be over.")],
+    to: Copy,
+    tz: CopyZone = "UTC",
+    keep_rfid: KeepRfidOption = KeepRfid.KEEP,
+    concurrency: Concurrency = defaults.CONCURRENCY,
+) -> Work:
+    """Read a month whole, compare the copy with it, and note what it was: before billing.
+
+    Run again later, it lists what changed since. All parks of the copy are verified.
+
+    Examples:
+      smappee-async verify --month 2026-10 --tz Europe/Brussels --to sqlite:///sessions.db
+    """
+    return partial(show_verify, login_options, month, tz, to, rfid_choice(keep_rfid), Limits(concurrency=concurrency))
 
 
 app.command(epilog=HELP)(simulate)

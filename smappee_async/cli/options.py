@@ -7,6 +7,7 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from smappee_async import defaults
+from smappee_async.cli.copying import KeepRfid
 from smappee_async.cli.output import Format
 from smappee_async.cli.rows import Rfid
 from smappee_async.models import SessionState
@@ -151,5 +152,40 @@ Output: TypeAlias = Annotated[
         metavar="FILE",
         help="Write to a file, which appears only when it is complete; or to a pipe.",
         rich_help_panel=_OUTPUT,
+    ),
+]
+
+# --- copies -----
+
+_COPY: Final = "Copy"
+
+ParkIds: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(metavar="PARK...", help="Service location ids. @FILE: those in a file. -: those of stdin."),
+]
+Copy: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="URL", help="Where the copy is: sqlite:///FILE.", envvar="SMAPPEE_COPY", rich_help_panel=_COPY
+    ),
+]
+OptionalCopy: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Where the copy is: sqlite:///FILE; in memory by default.", rich_help_panel=_COPY),
+]
+_SINCE_HELP: Final = "Where the copy of a park begins that is not in it yet."
+Since: TypeAlias = Annotated[str, typer.Option(metavar="YYYY-MM-DD", help=_SINCE_HELP, rich_help_panel=_COPY)]
+OptionalSince: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="YYYY-MM-DD", help=_SINCE_HELP, rich_help_panel=_COPY)
+]
+CopyZone: TypeAlias = Annotated[
+    str,
+    typer.Option(metavar="ZONE", help="Time zone of the dates, such as Europe/Brussels.", rich_help_panel=_COPY),
+]
+KeepRfidOption: TypeAlias = Annotated[
+    KeepRfid,
+    typer.Option(
+        help="What the copy keeps of RFIDs. hash: a hash with the key in SMAPPEE_RFID_KEY; drop: nothing.",
+        rich_help_panel=_COPY,
     ),
 ]

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from smappee_async.cli.copying import failed
 from smappee_async.cli.ending import ExitCode, reason, run_async, tell_missing
 from smappee_async.cli.login import LoginOptions
 from smappee_async.cli.progress import progress
 from smappee_async.limits import Limits
-from smappee_async.sync import SyncProgress, SyncReport, sync
+from smappee_async.sync import RfidChoice, SyncProgress, SyncReport, sync
 
 
-def show_sync(login_options: LoginOptions, parks: Sequence[int], to: str, since: datetime, limits: Limits) -> ExitCode:
+def show_sync(
+    login_options: LoginOptions, parks: Sequence[int], to: str, since: datetime, rfid: RfidChoice, limits: Limits
+) -> ExitCode:
     """Bring the copy up to date, and print the account."""
     with progress("Sync") as on_progress:
 
@@ -21,11 +24,11 @@ def show_sync(login_options: LoginOptions, parks: Sequence[int], to: str, since:
 
         async def main() -> SyncReport:
             async with await login_options.client(limits) as client:
-                return await sync(client, parks, to=to, since=since, on_progress=show)
+                return await sync(client, parks, to=to, since=since, rfid=rfid, on_progress=show)
 
         report = run_async(main())
     print(account(report))
-    missing = [f"park {each.service_location_id}: {reason(each.error)}" for each in report.failures]
+    missing = failed(report.failures)
     missing += [
         f"a record of park {each.error.facts.service_location_id}: {reason(each.error)}" for each in report.invalid
     ]

@@ -84,8 +84,7 @@ def _encode(form: Mapping[str, Secret]) -> Secret | ConfigurationError:
 # --- outcomes ---------------------------------------------------------------------------------------------------------
 
 
-@attrs.frozen(kw_only=True)
-class Granted:
+class Granted(msgspec.Struct, frozen=True, kw_only=True):
     """The server gave new tokens.
 
     :param refresh_token: ``None`` if the old one stays valid (RFC 6749 section 6).
@@ -97,8 +96,7 @@ class Granted:
     expires_in_s: float
 
 
-@attrs.frozen(kw_only=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
     """The server refused the grant.
 
     :param code: the OAuth error code (RFC 6749 section 5.2); ``None`` if the body contains none that is known.
@@ -111,15 +109,13 @@ class Refused:
     definite: bool
 
 
-@attrs.frozen(kw_only=True)
-class Unspent:
+class Unspent(msgspec.Struct, frozen=True, kw_only=True):
     """The server granted nothing, so no refresh token is spent: the same request can be sent again later."""
 
     error: RequestError
 
 
-@attrs.frozen(kw_only=True)
-class Unclear:
+class Unclear(msgspec.Struct, frozen=True, kw_only=True):
     """The server may have granted new tokens, but they did not arrive: a refresh token may be spent."""
 
     error: RequestError

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import attrs
+import msgspec
 
 from smappee_async.models import ChunkFailure, InvalidRecord, StreamStats
+from smappee_async.secret import Opaque
 from smappee_async.transport.call import CallCost
 
 
-@attrs.define(eq=False, repr=False)
-class StreamAccount:
+class StreamAccount(Opaque, msgspec.Struct, eq=False):
     """What became of everything that a stream asked for.
 
     Always: received = kept + filtered + duplicates + invalid.
@@ -38,10 +38,10 @@ class StreamAccount:
     conflicts: int = 0
     forgotten: int = 0
     chunks: int = 0
-    invalid: list[InvalidRecord] = attrs.field(factory=list)
-    failures: list[ChunkFailure] = attrs.field(factory=list)
-    unknown_statuses: dict[str, int] = attrs.field(factory=dict)
-    cost: CallCost = attrs.field(factory=CallCost)
+    invalid: list[InvalidRecord] = msgspec.field(default_factory=list)
+    failures: list[ChunkFailure] = msgspec.field(default_factory=list)
+    unknown_statuses: dict[str, int] = msgspec.field(default_factory=dict)
+    cost: CallCost = msgspec.field(default_factory=CallCost)
 
     @property
     def stats(self) -> StreamStats:

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from typing import Final, Protocol
 
-import attrs
+import msgspec
 
 from smappee_async.defaults import KEPT_SESSIONS, MOVED_WITHIN_MS
 from smappee_async.query.target import Target
+from smappee_async.secret import Opaque
 from smappee_async.timerange import TimeRange
 
 #: A session's id; for further sessions with the same id, the id and their number.
@@ -96,8 +97,7 @@ def free_key(sessions: Mapping[Key, object], session_id: int) -> Key | None:
     return next((key for key in keys_of(session_id) if key not in sessions), None)
 
 
-@attrs.define(eq=False, repr=False)
-class _Chunk:
+class _Chunk(Opaque, msgspec.Struct, eq=False):
     """What is remembered of one chunk."""
 
     target: Target

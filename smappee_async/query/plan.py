@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
-import attrs
+import msgspec
 
 from smappee_async.defaults import PROBE, SHORTEST_CHUNK
 from smappee_async.query.sizing import ChunkSizer
 from smappee_async.query.target import Target
+from smappee_async.secret import Opaque
 from smappee_async.timerange import TimeRange, merge
 
 _MS: Final = timedelta(milliseconds=1)
@@ -29,23 +30,21 @@ _FAR_LOOK_MS: Final = PROBE * 3 // 4 // _MS
 _AT_ONCE_BEFORE_QUIET: Final = 2
 
 
-@attrs.frozen
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True):
     """One target and one time range: what one request asks for."""
 
     target: Target
     time_range: TimeRange
 
 
-@attrs.define(eq=False, repr=False)
-class _TargetQueue:
+class _TargetQueue(Opaque, msgspec.Struct, eq=False):
     """One target's part of the plan."""
 
     target: Target
     sizer: ChunkSizer
     unasked: list[TimeRange]
     """Time ranges that were not asked for yet, latest first: the next one is at the end."""
-    in_flight: set[int] = attrs.field(factory=set)
+    in_flight: set[int] = msgspec.field(default_factory=set)
     """Starts of the chunks that are being read, in milliseconds."""
     held: int = 0
     """Chunks that were handed out and not given back."""

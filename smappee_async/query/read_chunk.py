@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Final
 
 import anyio
-import attrs
 import msgspec
 
 from smappee_async.defaults import CHECKPOINT_MARGIN, CHECKPOINT_MARGIN_WITHOUT_DATE, LATEST_MS, SLICE_SESSIONS
@@ -31,6 +30,7 @@ from smappee_async.query.truncation import (
     inside,
     may_ignore,
 )
+from smappee_async.secret import Opaque
 from smappee_async.timerange import TimeRange
 from smappee_async.transport.call import CallCost, Caller, CallResult, within
 
@@ -49,8 +49,7 @@ _MARGIN_WITHOUT_DATE_MS: Final = CHECKPOINT_MARGIN_WITHOUT_DATE // _MS
 _FEW: Final = 10
 
 
-@attrs.define(eq=False, repr=False)
-class FetchedChunk:
+class FetchedChunk(Opaque, msgspec.Struct, eq=False):
     """A chunk that was read whole.
 
     :param responses: the records of each response, in the order of the requests.
@@ -69,8 +68,7 @@ class FetchedChunk:
     short: Sequence[ShortChunk] = ()
 
 
-@attrs.frozen(eq=False, repr=False)
-class ShortChunk:
+class ShortChunk(Opaque, msgspec.Struct, frozen=True, eq=False):
     """A chunk that was handed over, and whose response turned out to be cut off when another one was verified."""
 
     chunk: Chunk
@@ -321,8 +319,7 @@ async def _identities(records: list[msgspec.Raw]) -> set[int | str | bytes]:
     return found
 
 
-@attrs.define(eq=False, repr=False)
-class _Read:
+class _Read(Opaque, msgspec.Struct, eq=False):
     """What one request brought.
 
     :param records: those in the range that was asked for; decoded if the response was small.
@@ -365,8 +362,7 @@ def _read_in_steps(response: Response) -> Generator[None, None, _Read]:
     return _Read(raws, len(raws), len(response.body))
 
 
-@attrs.frozen(eq=False, repr=False)
-class _Believed:
+class _Believed(Opaque, msgspec.Struct, frozen=True, eq=False):
     """A response that was taken for whole without a proof."""
 
     chunk: Chunk
@@ -374,12 +370,11 @@ class _Believed:
     size: ResponseSize
 
 
-@attrs.define(eq=False, repr=False)
-class _ChunkInProgress:
+class _ChunkInProgress(Opaque, msgspec.Struct, eq=False):
     """What is known while a chunk is read."""
 
     chunk: Chunk
     operation_id: int | None = None
     slowest_s: float = 0.0
     asked_at_ms: int = LATEST_MS
-    short: list[ShortChunk] = attrs.field(factory=list)
+    short: list[ShortChunk] = msgspec.field(default_factory=list)

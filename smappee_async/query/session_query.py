@@ -48,6 +48,8 @@ class SessionQuery:
     :param on_invalid: the same for single records, in ``stream.invalid``.
     :param deadline: how long the stream may take from its first read: queueing, tokens and retries included.
     :param resume: what ``stream.checkpoint()`` gave: chunks that were handed over are not asked for again.
+    :param at_once: ask for each range in one chunk, because it is known to hold few sessions. It is split only if that
+        fails.
     :raises ConfigurationError: the query cannot be answered.
     """
 
@@ -58,6 +60,7 @@ class SessionQuery:
     on_invalid: OnInvalid = "raise"
     deadline: timedelta | None = None
     resume: Mapping[str, JsonValue] | None = None
+    at_once: bool = False
 
     def __attrs_post_init__(self) -> None:
         for name, choices in (

@@ -6,9 +6,10 @@ import math
 from datetime import timedelta
 from typing import Final
 
-import attrs
+import msgspec
 
 from smappee_async import defaults
+from smappee_async.secret import Opaque
 
 _MS: Final = timedelta(milliseconds=1)
 _DAY_MS: Final = timedelta(days=1) // _MS
@@ -38,8 +39,7 @@ _QUIET_GROWTH: Final = 32
 _EMPTY_GROWTH: Final = 4
 
 
-@attrs.define(eq=False, repr=False)
-class ChunkSizer:
+class ChunkSizer(Opaque, msgspec.Struct, eq=False):
     """The density of one target's sessions, as far as it is known, and from it the length of the next chunk.
 
     :param target_sessions: the number of sessions that a response should have; ``None`` for any number.

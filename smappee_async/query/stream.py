@@ -10,7 +10,7 @@ from contextlib import aclosing, contextmanager
 from types import TracebackType
 from typing import Final, Self
 
-import attrs
+import msgspec
 
 from smappee_async.defaults import SLICE_SESSIONS
 from smappee_async.errors import SmappeeError
@@ -28,6 +28,7 @@ from smappee_async.query.select import select_sessions
 from smappee_async.query.session_query import SessionQuery
 from smappee_async.query.target import Target
 from smappee_async.query.truncation import TruncationCheck
+from smappee_async.secret import Opaque
 from smappee_async.transport.call import Caller
 
 #: The cost of a response besides its sessions, expressed in sessions.
@@ -36,8 +37,7 @@ _BY_START: Final = operator.attrgetter("from_ms", "id")
 _START_MS: Final[Callable[[ChargingSession], int]] = operator.attrgetter("from_ms")
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class Service:
+class Service(Opaque, msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What a stream needs of the open client.
 
     :param truncation: what is known of silent limits on responses; shared by all streams.
@@ -284,7 +284,7 @@ class _Reader:
         plan = Plan(
             self.progress.remaining(query.ranges),
             # There are few active sessions in any time range: one chunk for each target is enough.
-            target_sessions=None if query.state == "active" else service.limits.target_sessions,
+            target_sessions=None if query.state == "active" or query.at_once else service.limits.target_sessions,
             now_ms=int(time.time() * 1000),
             per_target=max(1, concurrency // len(query.ranges)) if in_order else None,
             more=concurrency,
@@ -311,8 +311,7 @@ class _Reader:
             await self._fetcher.aclose()
 
 
-@attrs.define(eq=False, repr=False)
-class _Chunks:
+class _Chunks(Opaque, msgspec.Struct, eq=False):
     """The chunks of one target by time, as a source of :func:`merge_by_start`."""
 
     _fetcher: Fetcher
@@ -326,8 +325,7 @@ class _Chunks:
         return () if fetched is None else (fetched,)
 
 
-@attrs.define(eq=False, repr=False)
-class _Sessions:
+class _Sessions(Opaque, msgspec.Struct, eq=False):
     """The sessions of one target by start. A chunk was handed over when the source is asked for what follows."""
 
     _chunks: _Chunks

@@ -20,11 +20,11 @@ import math
 from collections.abc import Hashable, Sequence
 from typing import Final, Literal, NamedTuple
 
-import attrs
 import msgspec
 
 from smappee_async.protocol.responses import SessionRecords
 from smappee_async.protocol.wire import WireRecords
+from smappee_async.secret import Opaque
 from smappee_async.timerange import TimeRange
 
 #: So many targets are verified one by one, before a response is trusted because others of its size were whole.
@@ -87,8 +87,7 @@ class ResponseSize(NamedTuple):
 _NOTHING: Final = ResponseSize()
 
 
-@attrs.define(eq=False, repr=False)
-class _TargetView:
+class _TargetView(Opaque, msgspec.Struct, eq=False):
     """What is known of one target.
 
     :ivar whole: the largest number and the largest size that were verified.
@@ -101,7 +100,7 @@ class _TargetView:
     whole: ResponseSize = _NOTHING
     largest: ResponseSize = _NOTHING
     repeats: int = 0
-    ranges: set[Hashable] = attrs.field(factory=set)
+    ranges: set[Hashable] = msgspec.field(default_factory=set)
     limit: ResponseSize | None = None
 
 

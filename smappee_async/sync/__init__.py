@@ -11,21 +11,49 @@ read loses sessions: those that end days later, come late or are corrected. How 
 is said at :func:`sync`.
 """
 
+from smappee_async.sync.events import Corrected, Ended, Returned, SessionEvent, Started, Updated, Vanished
 from smappee_async.sync.report import ChangeKind, ParkFailure, SessionChange, SyncReport
+from smappee_async.sync.rfid import HashedRfid, RfidChoice
 from smappee_async.sync.run import SyncProgress, sync
-from smappee_async.sync.stores.base import SyncStore
+from smappee_async.sync.stores.base import Commit, Saved, SyncStore, VerifiedMonth
+from smappee_async.sync.stores.callback import SaveCallback
+from smappee_async.sync.stores.memory import MemoryStore
 from smappee_async.sync.stores.sqlite import SqliteStore
 from smappee_async.sync.tiers import DEFAULT_TIERS, Tier
+from smappee_async.sync.verifier import ParkVerification, VerifyReport, verify
+from smappee_async.sync.visit import Known
+from smappee_async.sync.watcher import WATCH_TIERS, SessionWatch, watch
 
 __all__ = [
     "DEFAULT_TIERS",
+    "WATCH_TIERS",
     "ChangeKind",
+    "Commit",
+    "Corrected",
+    "Ended",
+    "HashedRfid",
+    "Known",
+    "MemoryStore",
     "ParkFailure",
+    "ParkVerification",
+    "Returned",
+    "RfidChoice",
+    "SaveCallback",
+    "Saved",
     "SessionChange",
+    "SessionEvent",
+    "SessionWatch",
     "SqliteStore",
+    "Started",
     "SyncProgress",
     "SyncReport",
     "SyncStore",
     "Tier",
+    "Updated",
+    "Vanished",
+    "VerifiedMonth",
+    "VerifyReport",
     "sync",
+    "verify",
+    "watch",
 ]

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
 import attrs
 
 from smappee_async.client import SmappeeClient
-from smappee_async.defaults import SLICE_SESSIONS
 from smappee_async.errors import RequestError, SmappeeError, without_frames
-from smappee_async.models import ChargingSession
 from smappee_async.query.session_query import Park, SessionQuery
-from smappee_async.sync.fingerprint import fingerprint
 from smappee_async.sync.report import ParkFailure, SyncReport
+from smappee_async.sync.rfid import RfidChoice, check_rfid
 from smappee_async.sync.source import ClientSource, Reading, Source
-from smappee_async.sync.state import Backfill, ParkState
-from smappee_async.sync.stores import open_store
-from smappee_async.sync.stores.base import Commit, Saved, SyncStore
+from smappee_async.sync.stores import open_copy
+from smappee_async.sync.stores.base import SyncStore, VisitStore
+from smappee_async.sync.stores.callback import SaveCallback
 from smappee_async.sync.tiers import DEFAULT_TIERS, Tier, check_tiers
-from smappee_async.sync.visit import MARGIN_MS, Found, Outcome, last_reads_ms, reconcile, to_ask_for, window
+from smappee_async.sync.visitor import ParkVisitor
 from smappee_async.timerange import TimeRange
 
 _PARKS_AT_ONCE: Final = 16
@@ -46,9 +43,11 @@ async def sync(
     client: SmappeeClient,
     parks: Park | Iterable[Park],
     *,
-    to: str | SyncStore,
+    to: str | SyncStore | SaveCallback,
+    state: str | SyncStore | None = None,
     since: datetime,
     tiers: Sequence[Tier] = DEFAULT_TIERS,
+    rfid: RfidChoice = "keep",
     on_progress: Callable[[SyncProgress], None] | None = None,
 ) -> SyncReport:
     """Bring a copy of the sessions of some parks up to date.
@@ -62,20 +61,48 @@ async def sync(
     should be. Several syncs of one copy at once are safe: an older reading never replaces a newer one.
 
     :param parks: service location ids, or service locations.
-    :param to: where the copy is: ``"sqlite:///sessions.db"``, or an open store.
+    :param to: where the copy is: ``"sqlite:///sessions.db"``, an open store, or a coroutine function that takes each
+        :class:`Commit` and keeps its changes, at least once.
+    :param state: with a coroutine function: where the rest is kept that a sync remembers, named as for ``to``.
     :param since: where the copy of a park begins that it does not have yet. The parks that it has keep their beginning.
     :param tiers: how often sessions of which age are read again.
-    :param on_progress: called when a park is done, and now and then during a long first reading.
+    :param rfid: whether the copy keeps RFIDs as they are, a keyed hash of them, or none.
+    :param on_progress: called when a park is done, and with each response.
     :raises ConfigurationError: an argument cannot work.
     :raises SyncStoreError: the store failed.
     :raises SmappeeError: an error that concerns every park, such as refused credentials.
     """
-    begin = TimeRange.since(since)
-    numbers = [target.service_location_id for target in SessionQuery.parks(parks, begin).ranges]
-    checked = check_tiers(tuple(tiers))
-    async with open_store(to) as store:
-        run = _Run(ClientSource(client), store, begin.start_ms, checked, on_progress)
-        return await run.visit_all([number for number in numbers if number is not None])
+    since_ms = TimeRange.since(since).start_ms
+    numbers, checked = park_numbers(parks), check_tiers(tuple(tiers))
+    check_rfid(rfid)
+    async with open_copy(to, state) as store:
+        run = _Run(ClientSource(client), store, since_ms, checked, rfid=rfid, on_progress=on_progress)
+        return await run.visit_all(numbers)
+
+
+def park_numbers(parks: Park | Iterable[Park]) -> list[int]:
+    """The service location ids, each once.
+
+    :raises ConfigurationError: there is none, or one cannot be.
+    """
+    query = SessionQuery.parks(parks, TimeRange.from_ms(0))
+    return [target.service_location_id for target in query.ranges if target.service_location_id is not None]
+
+
+async def visit_parks(
+    source: Source,
+    store: VisitStore,
+    parks: Collection[int],
+    *,
+    since_ms: int,
+    tiers: tuple[Tier, ...],
+    rfid: RfidChoice,
+) -> SyncReport:
+    """Visit each park once, several at once, as :func:`sync` does.
+
+    :raises SmappeeError: an error that concerns every park.
+    """
+    return await _Run(source, store, since_ms, tiers, rfid=rfid).visit_all(parks)
 
 
 class _Run:
@@ -84,15 +111,14 @@ class _Run:
     def __init__(
         self,
         source: Source,
-        store: SyncStore,
+        store: VisitStore,
         since_ms: int,
         tiers: tuple[Tier, ...],
+        *,
+        rfid: RfidChoice = "keep",
         on_progress: Callable[[SyncProgress], None] | None = None,
     ) -> None:
-        self._source = source
-        self._store = store
-        self._since_ms = since_ms
-        self._tiers = tiers
+        self._visitor = ParkVisitor(source, store, since_ms=since_ms, tiers=tiers, rfid=rfid, on_read=self._count_read)
         self._on_progress = on_progress
         self._report = SyncReport()
         self._done = self._of_parks = self._sessions = 0
@@ -100,177 +126,49 @@ class _Run:
     async def visit_all(self, parks: Collection[int]) -> SyncReport:
         """Visit each park, several at once."""
         self._of_parks = len(parks)
-        waiting = iter(parks)
 
-        async def work() -> None:
-            for park in waiting:
-                try:
-                    await self._visit(park)
-                except RequestError as error:
-                    failure = ParkFailure(service_location_id=park, error=without_frames(error))
-                    self._report += SyncReport(failures=(failure,))
-                self._done += 1
-                self._tell()
+        async def visit(park: int) -> None:
+            try:
+                visited = await self._visitor.visit(park)
+                self._report += visited.report
+            except RequestError as error:
+                failure = ParkFailure(service_location_id=park, error=without_frames(error))
+                self._report += SyncReport(failures=(failure,))
+            self._done += 1
+            self._tell()
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(_PARKS_AT_ONCE, len(parks))):
-                    group.create_task(work(), name="smappee sync")
-        except BaseExceptionGroup as errors:
-            raise _first(errors) from None
+        await each_of(parks, visit)
         return self._report
-
-    async def _visit(self, park: int) -> None:
-        saved = await self._store.load(park)
-        state = ParkState(self._since_ms) if saved.state is None else ParkState.from_json(saved.state)
-        active = await self._source.read(park, TimeRange.from_ms(state.since_ms), "active")
-        if saved.state is not None and state.backfill is None:
-            await self._revisit(park, saved, state, active)
-        elif await self._backfill(park, saved, state, active) and saved.state is not None:
-            # What ran or changed while the first reading was interrupted was read too early.
-            await self._visit(park)
-
-    # --- the first reading --------------------------------------------------------------------------------------------
-
-    async def _backfill(self, park: int, saved: Saved, state: ParkState, active: Reading) -> bool:
-        """Read a park for the first time, or go on with it: each batch is written with how far it came.
-
-        :return: whether it is complete.
-        """
-        backfill = state.backfill or Backfill(began_ms=active.asked_ms)
-        # Ids that ran before and do not now are found by the next visit.
-        running = state.open | {session.id: session.from_ms for session in active.sessions}
-        state = attrs.evolve(state, backfill=backfill, open=running)
-        generation: int | None = saved.generation
-        generation = await self._write_read(park, generation, state, active)
-        steps = self._source.backfill(park, TimeRange.from_ms(state.since_ms), backfill.read)
-        async with aclosing(steps):
-            async for reading in steps:
-                if generation is None:
-                    return False
-                state = attrs.evolve(state, backfill=attrs.evolve(backfill, read=list(reading.read)))
-                generation = await self._write_read(park, generation, state, reading)
-        done = attrs.evolve(state, backfill=None, tiers_ms=[backfill.began_ms] * len(self._tiers))
-        if generation is None or not await self._commit(
-            Commit(service_location_id=park, generation=generation, state=done.to_json())
-        ):
-            return False
-        if saved.state is None:
-            self._report += SyncReport(parks=1)
-        return True
-
-    async def _write_read(self, park: int, generation: int | None, state: ParkState, reading: Reading) -> int | None:
-        """Write some sessions of a first reading; returns the generation after it, or ``None`` if it is not ours."""
-        if generation is None:
-            return None
-        found = await self._found(reading, Reading(sessions=(), asked_ms=reading.asked_ms), [], begin_ms=0)
-        known = await self._store.known(park, 0, 0, found.sessions)
-        outcome = reconcile(park, state, known, attrs.evolve(found, is_whole=False))
-        self._count_read(reading)
-        commit = Commit(
-            service_location_id=park,
-            generation=generation,
-            state=state.to_json(),
-            changes=outcome.changes,
-            is_logged=False,
-        )
-        if not await self._commit(commit, outcome):
-            return None
-        self._tell()
-        return generation + 1
-
-    # --- every further one --------------------------------------------------------------------------------------------
-
-    async def _revisit(self, park: int, saved: Saved, state: ParkState, active: Reading) -> None:
-        """Read what may have changed, and write what did."""
-        now_ms = active.asked_ms
-        asked = window(state, self._tiers, now_ms)
-        completed = await self._source.read(park, TimeRange.from_ms(asked.start_ms), "completed")
-        runs = [session.id for session in active.sessions]
-        singles = to_ask_for(state, runs, asked.start_ms, now_ms)
-        points = [await self._source.read(park, _around(start_ms), "completed") for start_ms in singles.values()]
-        found = await self._found(active, completed, points, begin_ms=asked.start_ms, asked=frozenset(singles))
-        ids = {*found.sessions, *state.open, *state.missing}
-        known = await self._store.known(park, asked.start_ms, found.until_ms, ids)
-        outcome = reconcile(park, state, known, found)
-        last_ms = last_reads_ms(state, self._tiers)
-        tiers_ms = [found.read_ms if number in asked.tiers else last for number, last in enumerate(last_ms)]
-        new_state = attrs.evolve(outcome.state, tiers_ms=tiers_ms)
-        for reading in (active, completed, *points):
-            self._count_read(reading)
-        commit = Commit(
-            service_location_id=park,
-            generation=saved.generation,
-            state=new_state.to_json(),
-            changes=outcome.changes,
-        )
-        if await self._commit(commit, outcome):
-            self._report += SyncReport(parks=1)
-
-    async def _found(
-        self,
-        active: Reading,
-        completed: Reading,
-        points: Sequence[Reading],
-        *,
-        begin_ms: int,
-        asked: frozenset[int] = frozenset(),
-    ) -> Found:
-        """All that was read, each session once: where it is both active and completed, as the completed one."""
-        sessions: dict[int, tuple[ChargingSession, bytes]] = {}
-        for reading in (active, *points, completed):
-            for first in range(0, len(reading.sessions), SLICE_SESSIONS):
-                for session in reading.sessions[first : first + SLICE_SESSIONS]:
-                    sessions[session.id] = (session, fingerprint(session))
-                await asyncio.sleep(0)
-        ended = {session.id for reading in (completed, *points) for session in reading.sessions}
-        return Found(
-            sessions=sessions,
-            active=frozenset(session.id for session in active.sessions if session.id not in ended),
-            begin_ms=begin_ms,
-            until_ms=completed.asked_ms,
-            asked=asked,
-            is_whole=not any(reading.invalid for reading in (active, completed, *points)),
-            read_ms=completed.asked_ms,
-        )
-
-    async def _commit(self, commit: Commit, outcome: Outcome | None = None) -> bool:
-        if not await self._store.commit(commit):
-            self._report += SyncReport(superseded=1)
-            return False
-        if outcome is not None:
-            self._report += _account(outcome)
-        return True
-
-    # --- the account --------------------------------------------------------------------------------------------------
 
     def _count_read(self, reading: Reading) -> None:
         self._sessions += len(reading.sessions)
-        self._report += SyncReport(requests=reading.requests, invalid=tuple(reading.invalid))
+        self._tell()
 
     def _tell(self) -> None:
         if self._on_progress is not None:
             self._on_progress(SyncProgress(parks=self._done, of_parks=self._of_parks, sessions=self._sessions))
 
 
-def _around(start_ms: int) -> TimeRange:
-    """The range in which one session is asked for: its start may have been corrected."""
-    return TimeRange.from_ms(max(0, start_ms - MARGIN_MS), start_ms + MARGIN_MS)
+async def each_of(parks: Collection[int], visit: Callable[[int], Awaitable[None]]) -> None:
+    """Visit each park, several at once. An error ends all of it.
+
+    :raises SmappeeError: the first error.
+    """
+    waiting = iter(parks)
+
+    async def work() -> None:
+        for park in waiting:
+            await visit(park)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(_PARKS_AT_ONCE, len(parks))):
+                group.create_task(work(), name="smappee sync")
+    except BaseExceptionGroup as errors:
+        raise first_error(errors) from None
 
 
-def _account(outcome: Outcome) -> SyncReport:
-    kinds = [change.kind for change in outcome.changes if not change.is_new]
-    return SyncReport(
-        new=len(outcome.changes) - len(kinds),
-        changed=sum(kind in ("updated", "ended", "corrected") for kind in kinds),
-        ended=kinds.count("ended"),
-        vanished=kinds.count("vanished"),
-        returned=kinds.count("returned"),
-        unchanged=outcome.unchanged,
-    )
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     """The error that ended all tasks; one of the SDK before a cancellation."""
-    found = [_first(error) if isinstance(error, BaseExceptionGroup) else error for error in errors.exceptions]
+    found = [first_error(error) if isinstance(error, BaseExceptionGroup) else error for error in errors.exceptions]
     return next((error for error in found if isinstance(error, SmappeeError)), found[0])

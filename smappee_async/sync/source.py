@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 
@@ -13,6 +13,8 @@ from smappee_async.query.checkpoint import Checkpoint, read_ranges, resume_from
 from smappee_async.query.session_query import SessionQuery
 from smappee_async.query.target import Target
 from smappee_async.timerange import TimeRange
+
+_SHORT_MS: Final = 3 * 86_400_000
 
 
 @attrs.frozen(kw_only=True)
@@ -56,15 +58,22 @@ class ClientSource:
 
     def __init__(self, client: SmappeeClient) -> None:
         self._client = client
+        self._last_asked_ms = 0
 
     async def read(self, park: int, time_range: TimeRange, state: SessionState) -> Reading:
         """See :class:`Source`."""
-        stream = self._client.stream(_query(park, time_range, state))
+        # A look ahead costs a request more, and pays for itself in long ranges only.
+        at_once = time_range.start_ms > self._last_asked_ms - _SHORT_MS
+        query = attrs.evolve(_query(park, time_range, state), at_once=at_once)
+        stream = self._client.stream(query)
         async with stream:
             sessions = [session async for batch in stream.batches() for session in batch.sessions]
+        asked_ms = _asked_ms(stream.checkpoint(), park, time_range)
+        if time_range.end_ms is None:
+            self._last_asked_ms = asked_ms
         return Reading(
             sessions=sessions,
-            asked_ms=_asked_ms(stream.checkpoint(), park, time_range),
+            asked_ms=asked_ms,
             requests=stream.stats.requests,
             invalid=stream.invalid,
         )

@@ -53,6 +53,7 @@ class ParkState:
     :param tiers_ms: when each tier was read last.
     :param open: the start of each session that runs, by its id.
     :param missing: the sessions that are in neither list, by id.
+    :param rfid: what the copy keeps of RFIDs.
     """
 
     since_ms: int
@@ -60,6 +61,18 @@ class ParkState:
     tiers_ms: list[int] = attrs.field(factory=list)
     open: dict[int, int] = attrs.field(factory=dict)
     missing: dict[int, Missing] = attrs.field(factory=dict)
+    rfid: str = "keep"
+
+    def check_rfid(self, park: int, rfid: str) -> None:
+        """See that the copy keeps of RFIDs what is wanted: half of it in another form would be of no use.
+
+        :raises ConfigurationError: it keeps something else.
+        """
+        if self.rfid != rfid:
+            raise ConfigurationError(
+                f"the copy of park {park} was made with the choice {self.rfid!r} for RFIDs, not {rfid!r}",
+                advice="Give the same rfid, with the same key; for another choice begin a new copy",
+            )
 
     def to_json(self) -> dict[str, JsonValue]:
         """As plain JSON."""

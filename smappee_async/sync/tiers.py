@@ -10,6 +10,7 @@ import attrs
 from smappee_async.errors import ConfigurationError
 
 _HOUR_MS: Final = 3_600_000
+_CLOCK_DIFFERENCE_MS: Final = 60_000
 _MS: Final = timedelta(milliseconds=1)
 
 
@@ -40,11 +41,12 @@ class Tier:
         """Whether its sessions are to be read now.
 
         A little early counts: a sync that runs each hour would otherwise miss a tier by a second, and read it an hour
-        late. A last read in the future shows that the clock of the service was wrong.
+        late. A last read in the future shows that the clock of the service was wrong, unless it is so near that two
+        of its servers differ.
         """
         every_ms = self.every // _MS
         slack_ms = min(every_ms // 20, _HOUR_MS)
-        return last_read_ms > now_ms or now_ms - last_read_ms >= every_ms - slack_ms
+        return last_read_ms > now_ms + _CLOCK_DIFFERENCE_MS or now_ms - last_read_ms >= every_ms - slack_ms
 
 
 #: Sessions change within hours of their end, seldom within weeks, and hardly ever after a year.

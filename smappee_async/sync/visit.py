@@ -33,10 +33,12 @@ class Window:
 
     :param start_ms: milliseconds since 1970.
     :param tiers: which tiers are read with it, by position.
+    :param is_due: whether one of them is due.
     """
 
     start_ms: int
     tiers: frozenset[int]
+    is_due: bool
 
 
 def last_reads_ms(state: ParkState, tiers: Sequence[Tier]) -> list[int]:
@@ -52,7 +54,7 @@ def window(state: ParkState, tiers: Sequence[Tier], now_ms: int) -> Window:
     due = [begin for tier, last, begin in zip(tiers, last_ms, begins_ms, strict=True) if tier.is_due(last, now_ms)]
     start_ms = max(state.since_ms, min(due, default=now_ms) - MARGIN_MS)
     covered = frozenset(number for number, begin in enumerate(begins_ms) if max(begin, state.since_ms) >= start_ms)
-    return Window(start_ms, covered)
+    return Window(start_ms, covered, is_due=bool(due))
 
 
 def to_ask_for(state: ParkState, active: Iterable[int], begin_ms: int, now_ms: int) -> dict[int, int]:

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Generic, NamedTuple, Protocol, TypeVar, cast
 
 import attrs
+import msgspec
 
 from smappee_async.defaults import PROBE_INTERVAL_S, PROBE_INTERVAL_SHARE, SMALL_BODY_BYTES
 from smappee_async.errors import (
@@ -25,7 +26,7 @@ from smappee_async.events import EventReporter
 from smappee_async.limits import RetryPolicy
 from smappee_async.protocol.requests import Request
 from smappee_async.protocol.responses import Response, raise_for_status
-from smappee_async.secret import Secret
+from smappee_async.secret import Opaque, Secret
 from smappee_async.transport.gate import Gate, Permit
 from smappee_async.transport.http import HttpTransport
 from smappee_async.transport.refusals import Refusals, refused_although_accepted
@@ -45,8 +46,7 @@ class AccessTokens(Protocol):
         ...
 
 
-@attrs.define(eq=False, repr=False)
-class CallCost:
+class CallCost(Opaque, msgspec.Struct, eq=False):
     """What calls have cost so far.
 
     :ivar requests: requests sent, repeated ones included.

@@ -17,10 +17,11 @@ from urllib.request import getproxies_environment, proxy_bypass
 
 import aiohttp
 import attrs
+import msgspec
 from yarl import URL
 
 from smappee_async.errors import CallFacts, ConfigurationError, SmappeeError, TransportError
-from smappee_async.secret import Secret
+from smappee_async.secret import Opaque, Secret
 
 _HTTP_PORT: Final = 80
 _ADVICE: Final = "Use http://host:port, or http://user:password@host:port"
@@ -49,8 +50,7 @@ class Proxy:
         return f"{self.host}:{self.port}"
 
 
-@attrs.frozen(eq=False, repr=False)
-class Connection:
+class Connection(Opaque, msgspec.Struct, frozen=True, eq=False):
     """What a connection to the service is made with.
 
     :param proxy: ``None`` for none.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-import attrs
+import msgspec
 
 from smappee_async.defaults import RETRY_COST, THROTTLED_RETRY_COST
 from smappee_async.errors import ApiError, RateLimited, RequestError, ResponseDecodeError, ServerError, TransportError
 from smappee_async.limits import RetryPolicy
+from smappee_async.secret import Opaque
 
 _RETRIED_STATUSES = frozenset(
     {
@@ -43,8 +44,7 @@ class RetryBudget:
             self.left = min(self._size, self.left + amount)
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class RetryDecision:
+class RetryDecision(Opaque, msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Try again.
 
     :param wait_s: seconds to wait first.

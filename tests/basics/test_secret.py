@@ -8,13 +8,15 @@ import logging
 import pickle
 import traceback
 from collections.abc import Callable
+from importlib import import_module
 
 import attrs
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smappee_async.secret import Secret, to_optional_secret, to_secret
+from smappee_async.secret import Opaque, Secret, to_optional_secret, to_secret
 
 HIDDEN = "hunter2-hunter2"
 
@@ -120,3 +122,19 @@ def test_a_secret_is_not_wrapped_twice() -> None:
     assert to_secret(HIDDEN) == secret
     assert to_optional_secret(secret) is secret
     assert to_optional_secret(None) is None
+
+
+class Inside(Opaque, msgspec.Struct):
+    """A value inside the client that holds a text in the clear."""
+
+    rfid: str
+
+
+@pytest.mark.parametrize("show", [repr, str, "{}".format, lambda value: repr([value])])
+def test_an_opaque_value_shows_no_field(show: Callable[[object], str]) -> None:
+    assert HIDDEN not in show(Inside(HIDDEN))
+
+
+def test_every_opaque_value_of_the_client_names_opaque_first() -> None:
+    import_module("smappee_async.client")
+    assert [each for each in Opaque.__subclasses__() if each.__mro__[1] is not Opaque] == []

@@ -24,8 +24,17 @@ _PACKAGE = str(Path(smappee_async.__file__).parents[1])
 
 @pytest.fixture(scope="session")
 def _running_cloud() -> Iterator[Cloud]:
-    command = [sys.executable, "-m", "smappee_async.simulator", "--parks", "3", "--sessions", "900"]
-    command += ["--now", "2026-11-01T00:00Z"]
+    yield from simulated(sessions=900, now="2026-11-01T00:00Z")
+
+
+@pytest.fixture(scope="session")
+def _busy_cloud() -> Iterator[Cloud]:
+    yield from simulated(sessions=60_000, now="2026-10-30T15:00Z")
+
+
+def simulated(*, sessions: int, now: str) -> Iterator[Cloud]:
+    command = [sys.executable, "-m", "smappee_async.simulator", "--parks", "3", "--sessions", str(sessions)]
+    command += ["--now", now]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_clean_environment()) as process:
         assert process.stdout is not None
         greeting = json.loads(process.stdout.readline())

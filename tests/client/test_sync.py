@@ -10,7 +10,7 @@ import pytest
 
 from smappee_async import ConfigurationError, NotFound
 from smappee_async.simulator import Park, SimulatedClock
-from smappee_async.sync import sync
+from smappee_async.sync import Commit, sync
 
 from .support import Cloud, StartCloud
 
@@ -56,6 +56,15 @@ async def test_a_copy_follows_the_service(city: Cloud, tmp_path: Path) -> None:
     assert "CHARGING" in copied(path).values()
 
 
+async def test_a_sync_takes_two_requests_a_park_if_nothing_else_is_due(city: Cloud, tmp_path: Path) -> None:
+    client = await city.connect()
+    reports = [
+        await sync(client, [1001, 1002, 1003], to=f"sqlite:///{tmp_path / 'copy.db'}", since=SINCE) for _ in range(3)
+    ]
+    # The second one has the largest responses so far, which are verified.
+    assert reports[2].requests == 2 * 3
+
+
 async def test_a_session_that_ended_is_ended_in_the_copy(city: Cloud, tmp_path: Path) -> None:
     path = tmp_path / "sessions.db"
     client = await city.connect()
@@ -84,3 +93,28 @@ async def test_an_unknown_place_is_refused_before_anything_is_sent(city: Cloud) 
     with pytest.raises(ConfigurationError, match="URL"):
         await sync(client, [1001], to="mysql://localhost", since=SINCE)
     assert city.sim.hits() == 0
+
+
+async def test_a_coroutine_function_keeps_a_copy_with_the_state_in_a_file(city: Cloud, tmp_path: Path) -> None:
+    client, state, got = await city.connect(), f"sqlite:///{tmp_path / 'state.db'}", list[int]()
+
+    async def save(commit: Commit) -> None:
+        got.extend(change.id for change in commit.changes)
+
+    first = await sync(client, [1002], to=save, state=state, since=SINCE)
+    second = await sync(client, [1002], to=save, state=state, since=SINCE)
+
+    assert {(1002, number) for number in got} == listed(city, [1002])
+    assert (first.new, second.new, second.changed) == (len(got), 0, 0)
+
+
+async def test_a_coroutine_function_without_a_state_is_refused_with_advice(city: Cloud) -> None:
+    async def save(commit: Commit) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"state\.db"):
+        await sync(await city.connect(), 1002, to=save, since=SINCE)
+
+
+async def test_a_state_without_a_coroutine_function_is_refused_with_advice(city: Cloud) -> None:
+    with pytest.raises(ConfigurationError, match="Leave state= out"):
+        await sync(await city.connect(), 1002, to="sqlite:///a.db", state="sqlite:///b.db", since=SINCE)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
-import attrs
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -138,7 +138,7 @@ def test_the_documented_response_grants_a_pair() -> None:
 
 
 def test_an_outcome_shows_no_token() -> None:
-    shown = repr(read_pair()) + repr(attrs.asdict(granted(read_pair())))
+    shown = repr(read_pair()) + repr(msgspec.structs.asdict(granted(read_pair())))
     assert "access-1" not in shown
     assert "refresh-1" not in shown
 

@@ -40,7 +40,7 @@ async def synced(world: ChangingWorld, store: SqliteStore, *at_ms: int) -> None:
         await sync_once(world, store)
 
 
-async def test_the_first_reading_is_the_whole_history_and_is_not_logged(store: SqliteStore, path: Path) -> None:
+async def test_the_first_reading_is_the_whole_history_and_logs_what_runs(store: SqliteStore, path: Path) -> None:
     world = by_chance(3, parks=2, days=200)
     world.now_ms = BEGIN_MS + 150 * DAY_MS
 
@@ -48,7 +48,9 @@ async def test_the_first_reading_is_the_whole_history_and_is_not_logged(store: S
 
     listed = sum(len(world.listing(park, each)) for park in (1, 2) for each in ("active", "completed"))
     assert report.new == listed == select(path, "SELECT count(*) AS n FROM sessions")[0]["n"]
-    assert changes(path) == []
+    running = {each.id for park in (1, 2) for each in world.listing(park, "active")}
+    assert {(number, kind) for number, kind, _, _ in changes(path)} == {(number, "started") for number in running}
+    assert running
 
 
 async def test_a_session_that_runs_and_ends_is_logged_with_what_was_and_what_is(store: SqliteStore, path: Path) -> None:
@@ -122,6 +124,20 @@ async def test_a_visit_takes_two_requests_if_nothing_is_due(store: SqliteStore) 
     report = await sync_once(world, store)
 
     assert report.requests == 2 * 5
+
+
+@pytest.mark.parametrize(("back_ms", "is_read_again"), [(5_000, False), (DAY_MS, True)])
+async def test_a_clock_of_the_service_that_was_wrong_lets_everything_be_read_again(
+    store: SqliteStore, back_ms: int, is_read_again: bool
+) -> None:
+    world = world_of([Version(START_MS, "completed", ENDED)])
+    await synced(world, store, START_MS + 5 * DAY_MS)
+
+    world.now_ms -= back_ms
+    report = await sync_once(world, store)
+
+    # Two servers may differ by seconds, which is no reason.
+    assert report.unchanged == int(is_read_again)
 
 
 async def test_a_park_that_fails_leaves_the_others_and_its_own_state_as_they_should_be(

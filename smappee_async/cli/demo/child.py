@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -30,11 +31,13 @@ class SimulatorProcess:
     :raises Failure: it did not start.
     """
 
-    def __init__(self, *, parks: int, sessions: int, seed: int, now: str) -> None:
+    def __init__(self, *, parks: int, sessions: int, seed: int, now: str, changes: bool = False) -> None:
         # With -P and the path to this package, a file random.py in the working directory is not imported.
         command = [sys.executable, "-P", "-m", "smappee_async.simulator", "--now", now]
         self._command = [*command, "--parks", str(parks), "--sessions", str(sessions), "--seed", str(seed)]
-        self._environment = {
+        if changes:
+            self._command.append("--changes")
+        self.environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, (_HERE, os.getenv("PYTHONPATH")))),
         }
@@ -46,7 +49,7 @@ class SimulatorProcess:
         self._errors: IO[bytes] = tempfile.TemporaryFile()
         self._process = subprocess.Popen(  # noqa: S603 - this Python, and whole numbers
             self._command,
-            env=self._environment,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -78,6 +81,9 @@ class SimulatorProcess:
         self.credentials = Credentials(
             account["client_id"], account["client_secret"], account["username"], account["password"]
         )
+        #: What another program logs in with.
+        self.login = {f"SMAPPEE_{name.upper()}": value for name, value in account.items()}
+        self.login["SMAPPEE_BASE_URL"] = self.base_url
         self._admin_url: str = greeting["admin_url"]
 
     def _end(self) -> None:
@@ -115,6 +121,18 @@ class SimulatorProcess:
         """The ids of those sessions."""
         response = self._call_admin("ledger", park=park, start=time_range.start_ms, end=time_range.end_ms, full=1)
         return [record["id"] for record in response["sessions"]]
+
+    def true_records(self, park: int, start: datetime, ago: timedelta = timedelta(0)) -> list[dict[str, Any]]:
+        """The records that the service lists, or listed some time ago, of all sessions that started since then."""
+        at_ms = self._call_admin("clock")["now_ms"] + ago // timedelta(milliseconds=1)
+        start_ms = TimeRange.since(start).start_ms
+        response = self._call_admin("ledger", park=park, start=start_ms, state="all", at=at_ms, full=1)
+        records: list[dict[str, Any]] = response["sessions"]
+        return records
+
+    def move_clock(self, by: timedelta) -> None:
+        """Let simulated time pass."""
+        self._call_admin("clock", body={"move_s": by.total_seconds()})
 
     def _call_admin(self, route: str, *, body: object = None, **query: object) -> Any:
         url = f"{self._admin_url}/{route}?{urlencode(query)}"

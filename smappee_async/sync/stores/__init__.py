@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from smappee_async.errors import ConfigurationError
 from smappee_async.sync.stores.base import SyncStore
+from smappee_async.sync.stores.callback import CallbackStore, SaveCallback
 from smappee_async.sync.stores.sqlite import SqliteStore
 
 _SQLITE = "sqlite:///"
@@ -22,6 +23,29 @@ async def open_store(to: str | SyncStore) -> AsyncIterator[SyncStore]:
         yield to
         return
     async with _named(to) as store:
+        yield store
+
+
+@asynccontextmanager
+async def open_copy(to: str | SyncStore | SaveCallback, state: str | SyncStore | None) -> AsyncIterator[SyncStore]:
+    """The store of a sync: as :func:`open_store`, or a coroutine function with the store of what is remembered.
+
+    :raises ConfigurationError: no such store is known, or the one is given without the other.
+    """
+    if callable(to):
+        if state is None:
+            raise ConfigurationError(
+                "a coroutine function does not keep what a sync remembers of each park",
+                advice='Give state="sqlite:///state.db" as well',
+            )
+        async with open_store(state) as kept:
+            yield CallbackStore(to, kept)
+        return
+    if state is not None:
+        raise ConfigurationError(
+            "state= belongs to a coroutine function as to=; a store keeps it itself", advice="Leave state= out"
+        )
+    async with open_store(to) as store:
         yield store
 
 

@@ -11,73 +11,29 @@ import asyncio
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
 import anyio
 
 from smappee_async.errors import SyncStoreError
-from smappee_async.models import ChargingSession
+from smappee_async.sync.events import SessionEvent, session_event
 from smappee_async.sync.fingerprint import fingerprint
 from smappee_async.sync.report import SessionChange
-from smappee_async.sync.stores.base import Commit, Saved
+from smappee_async.sync.stores.base import Commit, Saved, VerifiedMonth
+from smappee_async.sync.stores.rows import instant, row_json, session_of, to_ms, to_row
+from smappee_async.sync.stores.sqlite_schema import LAST_EVENT, SELECT, UPSERT, prepare
 from smappee_async.sync.visit import Known
-from smappee_async.tables.columns import COLUMNS, Column, Kind
-from smappee_async.timerange import from_ms
+from smappee_async.timerange import TimeRange
 
 ResultT = TypeVar("ResultT")
 
-_VERSION: Final = 1
 _BUSY_S: Final = 30.0
 _CACHE_KIB: Final = 64 * 1024
 #: SQLite allows 32,766 variables in a statement.
 _IDS_AT_ONCE: Final = 10_000
-
-_TYPES: Final[Mapping[Kind, str]] = {
-    "integer": "INTEGER",
-    "text": "TEXT",
-    "instant": "TEXT",
-    "energy": "REAL",
-    "number": "REAL",
-    "boolean": "INTEGER",
-    "json": "TEXT",
-}
-_KEY: Final = frozenset({"service_location_id", "id"})
-_NAMES: Final = [column.name for column in COLUMNS]
-_STAMPS: Final = ("fingerprint", "first_seen_at", "changed_at", "vanished_at")
-
-_SCHEMA: Final = (
-    "CREATE TABLE IF NOT EXISTS smappee_version (version INTEGER NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS sessions ("
-    + ", ".join(
-        f"{column.name} {_TYPES[column.kind]}{' NOT NULL' if column.name in _KEY else ''}" for column in COLUMNS
-    )
-    + ", fingerprint BLOB NOT NULL, first_seen_at TEXT NOT NULL, changed_at TEXT NOT NULL, vanished_at TEXT,"
-    " PRIMARY KEY (service_location_id, id)) WITHOUT ROWID",
-    "CREATE INDEX IF NOT EXISTS sessions_by_start ON sessions (service_location_id, started_at)",
-    (
-        "CREATE TABLE IF NOT EXISTS session_changes (number INTEGER PRIMARY KEY AUTOINCREMENT,"
-        " service_location_id INTEGER NOT NULL, id INTEGER NOT NULL, kind TEXT NOT NULL, changed_at TEXT NOT NULL,"
-        " before TEXT, after TEXT)"
-    ),
-    "CREATE INDEX IF NOT EXISTS session_changes_by_session ON session_changes (service_location_id, id)",
-    (
-        "CREATE TABLE IF NOT EXISTS smappee_sync (service_location_id INTEGER PRIMARY KEY, generation INTEGER NOT NULL,"
-        " state TEXT NOT NULL)"
-    ),
-)
-_UPSERT: Final = (
-    f"INSERT INTO sessions ({', '.join([*_NAMES, *_STAMPS])})"  # noqa: S608 - the names are those of this package
-    f" VALUES ({', '.join('?' * (len(_NAMES) + 3))}, NULL) ON CONFLICT (service_location_id, id) DO UPDATE SET "
-    + ", ".join(
-        f"{name} = excluded.{name}" for name in [*_NAMES, *_STAMPS] if name not in _KEY and name != "first_seen_at"
-    )
-)
-_SELECT: Final = f"SELECT {', '.join(_NAMES)} FROM sessions WHERE service_location_id = ? AND id = ?"  # noqa: S608
 
 
 class SqliteStore:
@@ -101,6 +57,10 @@ class SqliteStore:
             await self._run(self._close)
         self._thread.shutdown(wait=False)
 
+    async def parks(self) -> Sequence[int]:
+        """See :class:`SyncStore`."""
+        return await self._run(self._parks)
+
     async def load(self, service_location_id: int) -> Saved:
         """See :class:`SyncStore`."""
         return await self._run(lambda: self._load(service_location_id))
@@ -114,6 +74,27 @@ class SqliteStore:
     async def commit(self, commit: Commit) -> bool:
         """See :class:`SyncStore`."""
         return await self._run(lambda: self._commit(commit))
+
+    async def events(self, after: int, *, limit: int, service_location_id: int | None = None) -> Sequence[SessionEvent]:
+        """See :class:`SyncStore`."""
+        return await self._run(lambda: self._events(after, limit, service_location_id))
+
+    async def last_event(self) -> int:
+        """See :class:`SyncStore`."""
+        return await self._run(self._last_event)
+
+    async def position(self, consumer: str) -> int:
+        """See :class:`SyncStore`."""
+        return await self._run(lambda: self._position(consumer))
+
+    async def acknowledge(self, consumer: str, number: int) -> None:
+        """See :class:`SyncStore`."""
+        statement = "UPDATE smappee_events SET number = max(number, ?) WHERE consumer = ?"
+        await self._run(lambda: self._opened().execute(statement, (number, consumer)))
+
+    async def verified(self, service_location_id: int, time_range: TimeRange) -> VerifiedMonth | None:
+        """See :class:`SyncStore`."""
+        return await self._run(lambda: self._verified(service_location_id, time_range))
 
     # --- in the thread ------------------------------------------------------------------------------------------------
 
@@ -138,23 +119,11 @@ class SqliteStore:
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             with _Transaction(connection):
-                for statement in _SCHEMA:
-                    connection.execute(statement)
-                self._check_version(connection)
+                prepare(connection, self._path)
         except BaseException:
             connection.close()
             raise
         self._connection = connection
-
-    def _check_version(self, connection: sqlite3.Connection) -> None:
-        found = connection.execute("SELECT version FROM smappee_version").fetchone()
-        if found is None:
-            connection.execute("INSERT INTO smappee_version VALUES (?)", (_VERSION,))
-        elif found[0] > _VERSION:
-            raise SyncStoreError(
-                f"the copy in {self._path} was written by a newer version of this package",
-                advice="Install that version, or a newer one",
-            )
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
@@ -165,6 +134,10 @@ class SqliteStore:
         if self._connection is None:
             raise SyncStoreError("the store is not open", advice="Use it with 'async with'")
         return self._connection
+
+    def _parks(self) -> list[int]:
+        rows = self._opened().execute("SELECT service_location_id FROM smappee_sync ORDER BY 1")
+        return [park for (park,) in rows]
 
     def _load(self, park: int) -> Saved:
         found = self._opened().execute(
@@ -179,12 +152,12 @@ class SqliteStore:
         )
         connection = self._opened()
         rows = connection.execute(
-            f"{select} AND started_at >= ? AND started_at < ?", (park, _instant(start_ms), _instant(end_ms))
+            f"{select} AND started_at >= ? AND started_at < ?", (park, instant(start_ms), instant(end_ms))
         ).fetchall()
         for first in range(0, len(ids), _IDS_AT_ONCE):
             some = ids[first : first + _IDS_AT_ONCE]
             rows += connection.execute(f"{select} AND id IN ({', '.join('?' * len(some))})", (park, *some)).fetchall()
-        return {number: Known(_to_ms(started), mark, bool(gone)) for number, started, mark, gone in rows}
+        return {number: Known(to_ms(started), mark, bool(gone)) for number, started, mark, gone in rows}
 
     def _commit(self, commit: Commit) -> bool:
         connection, park = self._opened(), commit.service_location_id
@@ -198,25 +171,88 @@ class SqliteStore:
                 " generation = excluded.generation, state = excluded.state",
                 (park, commit.generation + 1, json.dumps(commit.state)),
             )
+            if commit.verified is not None:
+                self._note(connection, park, commit.verified)
         return True
 
     @staticmethod
+    def _note(connection: sqlite3.Connection, park: int, month: VerifiedMonth) -> None:
+        (number,) = connection.execute(LAST_EVENT).fetchone()
+        connection.execute(
+            "INSERT OR REPLACE INTO verified_months VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                park,
+                *_bounds(month.time_range),
+                instant(month.at_ms),
+                len(month.ids),
+                month.digest,
+                json.dumps(list(month.ids)),
+                number,
+            ),
+        )
+
+    def _verified(self, park: int, time_range: TimeRange) -> VerifiedMonth | None:
+        row = (
+            self._opened()
+            .execute(
+                "SELECT verified_at, ids, digest, change_number FROM verified_months"
+                " WHERE service_location_id = ? AND starts_at = ? AND ends_at = ?",
+                (park, *_bounds(time_range)),
+            )
+            .fetchone()
+        )
+        if row is None:
+            return None
+        at, ids, digest, number = row
+        return VerifiedMonth(
+            time_range=time_range, at_ms=to_ms(at), ids=json.loads(ids), digest=digest, change_number=number
+        )
+
+    def _events(self, after: int, limit: int, park: int | None) -> list[SessionEvent]:
+        rows = self._opened().execute(
+            "SELECT number, kind, changed_at, before, after FROM session_changes WHERE number > ?"
+            " AND (? IS NULL OR service_location_id = ?) ORDER BY number LIMIT ?",
+            (after, park, park, limit),
+        )
+        return [
+            session_event(
+                kind,
+                number=number,
+                at_ms=to_ms(at),
+                before=None if old is None else session_of(json.loads(old)),
+                after=None if new is None else session_of(json.loads(new)),
+            )
+            for number, kind, at, old, new in rows
+        ]
+
+    def _last_event(self) -> int:
+        (number,) = self._opened().execute(LAST_EVENT).fetchone()
+        return int(number)
+
+    def _position(self, consumer: str) -> int:
+        connection = self._opened()
+        with _Transaction(connection):
+            connection.execute(f"INSERT OR IGNORE INTO smappee_events SELECT ?, ({LAST_EVENT})", (consumer,))
+            found = connection.execute("SELECT number FROM smappee_events WHERE consumer = ?", (consumer,)).fetchone()
+        return int(found[0])
+
+    @staticmethod
     def _write(connection: sqlite3.Connection, change: SessionChange, *, is_logged: bool) -> None:
-        key, at = (change.service_location_id, change.id), _instant(change.at_ms)
-        after = None if change.after is None else _row(change.after)
+        key, at = (change.service_location_id, change.id), instant(change.at_ms)
+        after = None if change.after is None else to_row(change.after)
         if is_logged:
-            before = connection.execute(_SELECT, key).fetchone()
+            before = connection.execute(SELECT, key).fetchone()
             connection.execute(
                 "INSERT INTO session_changes (service_location_id, id, kind, changed_at, before, after)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
-                (*key, change.kind, at, _json(before), _json(after)),
+                (*key, change.kind, at, row_json(before), row_json(after)),
             )
         if change.after is None or after is None:
             connection.execute(
                 "UPDATE sessions SET vanished_at = ? WHERE service_location_id = ? AND id = ?", (at, *key)
             )
         else:
-            connection.execute(_UPSERT, (*after, fingerprint(change.after), at, at))
+            connection.execute(UPSERT, (*after, fingerprint(change.after), at, at))
 
 
 class _Transaction:
@@ -235,28 +271,9 @@ class _Transaction:
             self._connection.execute("ROLLBACK")
 
 
-def _row(session: ChargingSession) -> tuple[object, ...]:
-    return tuple(_value(column, session) for column in COLUMNS)
-
-
-def _value(column: Column, session: ChargingSession) -> object:
-    value = column.of(session)
-    if column.kind == "instant":
-        return None if value is None else _instant(int(value))
-    return float(value) if isinstance(value, Decimal) else value
-
-
-def _json(row: tuple[object, ...] | None) -> str | None:
-    return None if row is None else json.dumps(dict(zip(_NAMES, row, strict=True)))
-
-
-def _instant(instant_ms: int) -> str:
-    """A text that sorts by time."""
-    return from_ms(instant_ms).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
-
-
-def _to_ms(instant: str) -> int:
-    return (datetime.fromisoformat(instant) - from_ms(0)) // timedelta(milliseconds=1)
+def _bounds(time_range: TimeRange) -> tuple[str, str]:
+    assert time_range.end_ms is not None
+    return instant(time_range.start_ms), instant(time_range.end_ms)
 
 
 def _store_error(error: sqlite3.Error, path: Path) -> SyncStoreError:

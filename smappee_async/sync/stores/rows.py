@@ -1,0 +1,66 @@
+"""A session as a row of texts and numbers, and back: for SQLite, and for the log of changes in every database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from smappee_async.models import NOTHING_EXTRA, ChargingSession, FrozenDict, SessionStatus
+from smappee_async.tables.columns import COLUMNS, Column
+from smappee_async.timerange import from_ms
+
+NAMES: Final = tuple(column.name for column in COLUMNS)
+
+#: The fields of a record that have another name, or another form, as a column.
+_READ_BY_HAND: Final = frozenset({"status", "started_at", "ended_at", "energy_kwh", "max_amperes", "extra"})
+
+
+def instant(instant_ms: int) -> str:
+    """Milliseconds since 1970 as a text that sorts by time, such as ``2026-10-01T08:15:00.000Z``."""
+    return from_ms(instant_ms).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def to_ms(text: str) -> int:
+    """What :func:`instant` was given."""
+    return (datetime.fromisoformat(text) - from_ms(0)) // timedelta(milliseconds=1)
+
+
+def to_row(session: ChargingSession) -> tuple[object, ...]:
+    """The columns of a session: instants as texts, energy as a float."""
+    return tuple(_value(column, session) for column in COLUMNS)
+
+
+def row_json(row: tuple[object, ...] | None) -> str | None:
+    """A row as a JSON object; ``None`` if there is no row."""
+    return None if row is None else json.dumps(dict(zip(NAMES, row, strict=True)))
+
+
+def session_of(row: Mapping[str, Any]) -> ChargingSession:
+    """The session of a row by column name. Columns that this version does not know are left out."""
+    ended_at, max_amperes, extra = row["ended_at"], row["max_amperes"], row["extra"]
+    plain = {column.name: _plain(column, row[column.name]) for column in COLUMNS if column.name not in _READ_BY_HAND}
+    return ChargingSession(
+        **plain,
+        status=SessionStatus(row["status"]),
+        from_ms=to_ms(row["started_at"]),
+        to_ms=None if ended_at is None else to_ms(ended_at),
+        max_amperes=None if max_amperes is None else tuple(json.loads(max_amperes)),
+        extra=NOTHING_EXTRA if extra is None else FrozenDict(json.loads(extra)),
+    )
+
+
+def _value(column: Column, session: ChargingSession) -> object:
+    value = column.of(session)
+    if column.kind == "instant":
+        return None if value is None else instant(int(value))
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _plain(column: Column, value: Any) -> Any:
+    # SQLite has no booleans, and JSON drops the point of a whole number.
+    if value is None:
+        return None
+    return bool(value) if column.kind == "boolean" else value
