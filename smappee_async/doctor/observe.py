@@ -92,7 +92,7 @@ async def observe(client: SmappeeClient, parks: Iterable[Park] | None, period: t
     seen.foreign = await observer.ask(_FOREIGN_PARK, _BEFORE_ALL)
     if chosen:
         request = observer.request(chosen[0], _BEFORE_ALL)
-        seen.without_range = await observer.send(attrs.evolve(request, url=request.url.partition("?")[0]))
+        seen.without_range = await observer.send(msgspec.structs.replace(request, url=request.url.partition("?")[0]))
     seen.is_rotated = await client.renews_refresh_token()
     seen.requests = observer.cost.requests + 1 + (seen.is_rotated is not None)
     return seen
@@ -118,7 +118,7 @@ class _Observer:
         if not (completed.records or active.records):
             return None
         request = self.request(park, time_range)
-        unspecified = await self.send(attrs.evolve(request, url=request.url.replace("active=false&", "")))
+        unspecified = await self.send(msgspec.structs.replace(request, url=request.url.replace("active=false&", "")))
         replies = ParkReplies(completed, active, unspecified)
         starts = sorted(start for each in completed.records or () if isinstance(start := each.get("from"), int))
         if starts:
@@ -134,7 +134,7 @@ class _Observer:
         replies.from_start = await self.ask(park, TimeRange.from_ms(start_ms, start_ms + 1))
         replies.until_start = await self.ask(park, TimeRange.from_ms(start_ms - 1000, start_ms))
         request = self.request(park, TimeRange.from_ms(start_ms, start_ms + 1))
-        replies.encoded_comma = await self.send(attrs.evolve(request, url=request.url.replace(",", "%2C")))
+        replies.encoded_comma = await self.send(msgspec.structs.replace(request, url=request.url.replace(",", "%2C")))
 
     async def send(self, request: Request) -> Reply:
         had_body = True

@@ -144,7 +144,8 @@ class RecordReader(Generic[RecordT]):
         """Decode the JSON text of an array of objects; the error names the index of the record."""
         try:
             text = text_of(text)
-            return self.format.decode(text) or self.decode_several(_RAW_LIST.decode(text))
+            records = self.format.decode(text)
+            return self.decode_several(_RAW_LIST.decode(text)) if records is None else records
         except UNREADABLE:
             return ResponseDecodeError("the text is not one valid JSON array", json_path="$")
 

@@ -63,7 +63,11 @@ def refresh_grant(base_url: str, *, client_id: Secret, client_secret: Secret, re
 
 def _token_request(base_url: str, form: Mapping[str, Secret]) -> Request:
     return Request(
-        method="POST", url=f"{base_url}/oauth2/token", form=unwrap(_encode(form)), facts=TOKEN_CALL, replayable=False
+        method="POST",
+        url=f"{base_url}/oauth2/token",
+        route="/oauth2/token",
+        form=unwrap(_encode(form)),
+        replayable=False,
     )
 
 

@@ -6,7 +6,7 @@ import re
 from typing import Final, Literal
 from urllib.parse import quote, urlsplit
 
-import attrs
+import msgspec
 
 from smappee_async.errors import CallFacts, ConfigurationError
 from smappee_async.secret import Secret
@@ -19,22 +19,39 @@ _SERIAL_NUMBER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LARGEST_ID: Final = 2**63 - 1
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class Request:
+class Request(msgspec.Struct, kw_only=True, frozen=True, eq=False):
     """One HTTP request.
 
     :param url: the whole URL, already percent-encoded. ``repr`` does not show it, because its query may be personal.
+    :param route: the template of the URL's path, for errors and logs.
+    :param service_location_id: what is asked, like the two that follow.
     :param form: a form body; holds the secrets of a token call.
-    :param facts: what to say about the call in errors and logs.
     :param replayable: whether it may be sent again although the server may have received it. A grant may not: a
         refresh token is good for one use.
     """
 
     method: Literal["GET", "POST"]
-    url: str = attrs.field(repr=False)
+    url: str
+    route: str
+    service_location_id: int | None = None
+    serial_number: str | None = None
+    time_range: TimeRange | None = None
     form: Secret | None = None
-    facts: CallFacts
     replayable: bool = True
+
+    @property
+    def facts(self) -> CallFacts:
+        """What to say about the call in errors and logs. Made when it is needed, because most calls need it never."""
+        return CallFacts(
+            method=self.method,
+            route=self.route,
+            service_location_id=self.service_location_id,
+            serial_number=self.serial_number,
+            time_range=self.time_range,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.route}>"
 
 
 def check_base_url(base_url: object) -> str:
@@ -100,12 +117,9 @@ def park_sessions(base_url: str, service_location_id: int, time_range: TimeRange
     return Request(
         method="GET",
         url=f"{base_url}/chargingparks/{service_location_id}/sessions?{_query_string(time_range, active=active)}",
-        facts=CallFacts(
-            method="GET",
-            route="/chargingparks/{service_location_id}/sessions",
-            service_location_id=service_location_id,
-            time_range=time_range,
-        ),
+        route="/chargingparks/{service_location_id}/sessions",
+        service_location_id=service_location_id,
+        time_range=time_range,
     )
 
 
@@ -115,12 +129,9 @@ def station_sessions(base_url: str, serial_number: str, time_range: TimeRange, *
     return Request(
         method="GET",
         url=f"{base_url}/chargingstations/{station}/sessions?{_query_string(time_range, active=active)}",
-        facts=CallFacts(
-            method="GET",
-            route="/chargingstations/{serial_number}/sessions",
-            serial_number=serial_number,
-            time_range=time_range,
-        ),
+        route="/chargingstations/{serial_number}/sessions",
+        serial_number=serial_number,
+        time_range=time_range,
     )
 
 
@@ -133,9 +144,7 @@ def _query_string(time_range: TimeRange, *, active: bool) -> str:
 
 def service_locations(base_url: str) -> Request:
     """The service locations that the account can see ("Get Servicelocations")."""
-    return Request(
-        method="GET", url=f"{base_url}/servicelocation", facts=CallFacts(method="GET", route="/servicelocation")
-    )
+    return Request(method="GET", url=f"{base_url}/servicelocation", route="/servicelocation")
 
 
 # service.md#service-location-info
@@ -144,9 +153,6 @@ def service_location_info(base_url: str, service_location_id: int) -> Request:
     return Request(
         method="GET",
         url=f"{base_url}/servicelocation/{service_location_id}/info",
-        facts=CallFacts(
-            method="GET",
-            route="/servicelocation/{service_location_id}/info",
-            service_location_id=service_location_id,
-        ),
+        route="/servicelocation/{service_location_id}/info",
+        service_location_id=service_location_id,
     )

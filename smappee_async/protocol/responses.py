@@ -12,28 +12,29 @@ from collections.abc import Generator, Mapping
 from http import HTTPStatus
 from typing import Final, TypeVar
 
-import attrs
 import msgspec
 
-from smappee_async.defaults import SPLIT_STEP_BYTES
+from smappee_async.defaults import SLICE_SESSIONS, SMALL_BODY_BYTES, SPLIT_STEP_BYTES
 from smappee_async.errors import ApiError, CallFacts, ResponseDecodeError, ServerError, error_class, unwrap
-from smappee_async.models import ServiceLocation, ServiceLocationInfo
-from smappee_async.protocol.converter import SERVICE_LOCATION_INFO_READER, SERVICE_LOCATION_READER
+from smappee_async.models import ChargingSession, ServiceLocation, ServiceLocationInfo
+from smappee_async.protocol.converter import SERVICE_LOCATION_INFO_READER, SERVICE_LOCATION_READER, SESSION_READER
 from smappee_async.protocol.dates import http_date_s
 from smappee_async.protocol.salvage import salvage
-from smappee_async.protocol.wire import UNREADABLE, text_of
+from smappee_async.protocol.wire import UNREADABLE, WireRecords, text_of
 
 DecodedT = TypeVar("DecodedT")
+#: The session records of a response: decoded, or as texts that are decoded later.
+SessionRecords = WireRecords[ChargingSession] | list[msgspec.Raw]
 _SECONDS: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,9})?", re.ASCII)
 _BOM: Final = b"\xef\xbb\xbf"
 _MAINTENANCE: Final = b"maintenance"
 # Plain numbers, because comparing with members of the enumeration would cost half as much again for each response.
+_OK: Final = HTTPStatus.OK.value
 _NO_CONTENT: Final = HTTPStatus.NO_CONTENT.value
-_SUCCESSES: Final = frozenset({HTTPStatus.OK.value, _NO_CONTENT})
+_SUCCESSES: Final = frozenset({_OK, _NO_CONTENT})
 
 
-@attrs.frozen(kw_only=True)
-class Response:
+class Response(msgspec.Struct, kw_only=True, frozen=True):
     """One response as it came over the wire.
 
     :param headers: looked up by names in lower case; the mapping of the HTTP library ignores the case.
@@ -41,8 +42,11 @@ class Response:
     """
 
     status: int
-    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    body: bytes | bytearray = attrs.field(repr=lambda body: f"<{len(body)} bytes>")
+    headers: Mapping[str, str] = {}
+    body: bytes | bytearray
+
+    def __repr__(self) -> str:
+        return f"Response(status={self.status}, body=<{len(self.body)} bytes>)"
 
 
 # --- responses of the data calls
@@ -66,6 +70,21 @@ def read_sessions(response: Response) -> list[msgspec.Raw]:
     return unwrap(_at_once(_with_odd_records(response.body, records)))
 
 
+def decode_sessions(response: Response) -> WireRecords[ChargingSession] | None:
+    """The records of a small response, decoded in one go: the same as to decode what :func:`read_sessions` gives.
+
+    ``None`` for any other response, and if a record cannot be read: then :func:`read_sessions` says what it is.
+    """
+    if len(response.body) > SMALL_BODY_BYTES or response.status != _OK:
+        return None
+    try:
+        records = SESSION_READER.format.decode(text_of(response.body))
+    except UnicodeDecodeError:
+        return None
+    # More would hold the event loop when they are built.
+    return None if records is None or len(records) > SLICE_SESSIONS else records
+
+
 def read_sessions_in_steps(response: Response) -> Generator[None, None, list[msgspec.Raw]]:
     """The same as :func:`read_sessions`, but a large response is split in steps.
 
@@ -74,7 +93,7 @@ def read_sessions_in_steps(response: Response) -> Generator[None, None, list[msg
     :raises ApiError: the status is not a success.
     :raises ResponseDecodeError: the body is not one whole JSON array.
     """
-    if len(response.body) <= SPLIT_STEP_BYTES or response.status != HTTPStatus.OK:
+    if len(response.body) <= SPLIT_STEP_BYTES or response.status != _OK:
         return read_sessions(response)
     yield
     if (split := (yield from _split(response.body))) is not None:

@@ -57,6 +57,9 @@ class WireRecords(msgspec.Struct, Generic[RecordT], eq=False):
         ]
         return cls(wire_format, wires, extras)
 
+    def __len__(self) -> int:
+        return len(self.wires)
+
     def leave_out(self, positions: Sequence[int]) -> None:
         """Drop the records at these positions, which are in ascending order."""
         for position in reversed(positions):

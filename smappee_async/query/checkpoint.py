@@ -63,7 +63,8 @@ class _Remaining(Mapping[Target, list[TimeRange]]):
     _read: Mapping[Target, Sequence[TimeRange]]
 
     def __getitem__(self, target: Target) -> list[TimeRange]:
-        return remaining(self._ranges[target], self._read.get(target, ()))
+        read, whole = self._read.get(target), self._ranges[target]
+        return [whole] if read is None else remaining(whole, read)
 
     def __iter__(self) -> Iterator[Target]:
         return iter(self._ranges)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Awaitable, Generator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -16,7 +16,8 @@ from smappee_async.errors import ResponseDecodeError, SmappeeError, without_fram
 from smappee_async.events import EventReporter
 from smappee_async.models import SessionState
 from smappee_async.protocol.dates import ServerClock
-from smappee_async.protocol.responses import Response, read_sessions_in_steps
+from smappee_async.protocol.responses import Response, SessionRecords, decode_sessions, read_sessions_in_steps
+from smappee_async.protocol.wire import WireRecords, text_of
 from smappee_async.query.plan import Chunk
 from smappee_async.query.target import Target
 from smappee_async.query.truncation import (
@@ -60,7 +61,7 @@ class FetchedChunk(Opaque, msgspec.Struct, eq=False):
     """
 
     chunk: Chunk
-    responses: list[list[msgspec.Raw]]
+    responses: list[SessionRecords]
     slowest_s: float
     asked_at_ms: int
     has_more: bool = False
@@ -108,13 +109,14 @@ class ChunkReader:
         self._deadline_at = deadline_at
         self._stream_id = stream_id
 
-    async def read(self, chunk: Chunk) -> FetchedChunk:
+    def read(self, chunk: Chunk) -> Awaitable[FetchedChunk]:
         """Read a chunk.
 
         :raises SmappeeError: one of the calls did not succeed.
         """
-        if not self._reporter.is_listening:
-            return await self._read(_ChunkInProgress(chunk))
+        return self._reported(chunk) if self._reporter.is_listening else self._read(_ChunkInProgress(chunk))
+
+    async def _reported(self, chunk: Chunk) -> FetchedChunk:
         facts = chunk.target.facts(chunk.time_range)
         with self._reporter.operation("chunk", facts, parent_id=self._stream_id) as operation:
             fetched = await self._read(_ChunkInProgress(chunk, operation.id))
@@ -130,7 +132,7 @@ class ChunkReader:
 
     # --- is it whole? -------------------------------------------------------------------------------------------------
 
-    async def _whole(self, progress: _ChunkInProgress, *, active: bool) -> list[msgspec.Raw]:
+    async def _whole(self, progress: _ChunkInProgress, *, active: bool) -> SessionRecords:
         """The records of the chunk, verified where its response may have been cut off."""
         target, time_range = progress.chunk.target, progress.chunk.time_range
         read = await self._call(progress, time_range, active=active)
@@ -166,27 +168,29 @@ class ChunkReader:
         """Ask for the chunk again in two parts: its records, or ``None`` if its response was cut off."""
         target, time_range = progress.chunk.target, progress.chunk.time_range
         asked = (time_range, active)
-        parts = cut_in_two(time_range, read.records) or cut_evenly(time_range, read.records)
+        raws = read.raws
+        parts = cut_in_two(time_range, raws) or cut_evenly(time_range, raws)
         if not parts:
-            return read.records  # nothing can be told: no start can be read, or the range has one instant
+            return raws  # nothing can be told: no start can be read, or the range has one instant
         self._truncation.begin(target)
         again: list[msgspec.Raw] = []
         for part in parts:
-            again += (await self._call(progress, part, active=active)).records
+            again += (await self._call(progress, part, active=active)).raws
         # By distinct ids, because records that stand twice in a response make it look larger than its parts.
-        known = await _identities(read.records)
+        known = await _identities(raws)
         new = await _identities(again) - known
         if new:
             # The park may have grown meanwhile. Then all that is new is in the whole when it is asked for again.
             read = await self._call(progress, time_range, active=active)
-            known = await _identities(read.records)
+            raws = read.raws
+            known = await _identities(raws)
             new -= known
-        size = read.size.of_distinct(read.sessions - len(read.records) + len(known))
+        size = read.size.of_distinct(read.sessions - len(raws) + len(known))
         if new:
             self._truncation.learn_limit(target, size)
             return None
         self._truncation.learn_whole(target, asked, size)
-        return read.records
+        return raws
 
     async def _in_parts(self, progress: _ChunkInProgress, read: _Read, *, active: bool) -> list[msgspec.Raw]:
         """The records of the chunk, whose response was cut off: asked for in parts that are not."""
@@ -199,13 +203,13 @@ class ChunkReader:
             if self._truncation.judge(target, (part, active), read.size) == "cut":
                 waiting += self._parts(progress, part, read, active=active)
             else:
-                found += read.records
+                found += read.raws
         return found
 
     def _parts(
         self, progress: _ChunkInProgress, time_range: TimeRange, read: _Read, *, active: bool
     ) -> list[TimeRange]:
-        parts = cut_evenly(time_range, read.records)
+        parts = cut_evenly(time_range, read.raws)
         if not parts:
             raise ResponseDecodeError(
                 f"the service stops at {read.sessions} sessions, and as many started at one instant",
@@ -268,25 +272,23 @@ class ChunkReader:
     # --- one call -----------------------------------------------------------------------------------------------------
 
     async def _call(self, progress: _ChunkInProgress, time_range: TimeRange, *, active: bool) -> _Read:
-        reading = _Reading()
-        result: CallResult[list[msgspec.Raw]] = await self._caller.call(
+        result: CallResult[_Read] = await self._caller.call(
             progress.chunk.target.request(self._base_url, time_range, active=active),
-            reading.read,
+            _read,
             deadline_at=self._deadline_at,
             add_cost_to=self._cost,
             parent_id=progress.operation_id,
         )
         progress.slowest_s = max(progress.slowest_s, result.elapsed_s)
         progress.asked_at_ms = min(progress.asked_at_ms, self._asked_at_ms(result))
-        records = result.value
-        if len(records) >= _FEW and may_ignore(time_range, records):
-            self._notice_what_is_ignored(progress, time_range, records, active=active)
-        sessions = len(records)
+        read = result.value
+        if read.sessions >= _FEW and may_ignore(time_range, read.records):
+            self._notice_what_is_ignored(progress, time_range, read.raws, active=active)
         if self._truncation.end_is_ignored:
-            records = inside(time_range, records)
-        return _Read(records, sessions, reading.size_bytes)
+            read.records = inside(time_range, read.raws)
+        return read
 
-    def _asked_at_ms(self, result: CallResult[list[msgspec.Raw]]) -> int:
+    def _asked_at_ms(self, result: CallResult[_Read]) -> int:
         """When a call was asked, by the clock of the service, less a margin."""
         date_ms = self._server_clock.read_ms(result.headers)
         if date_ms is None:
@@ -317,35 +319,47 @@ async def _identities(records: list[msgspec.Raw]) -> set[int | str | bytes]:
     return found
 
 
-class _Reading:
-    """Reads a response, and keeps the size of its body."""
-
-    __slots__ = ("size_bytes",)
-
-    def __init__(self) -> None:
-        self.size_bytes = 0
-
-    def read(self, response: Response) -> Generator[None, None, list[msgspec.Raw]]:
-        self.size_bytes = len(response.body)
-        return read_sessions_in_steps(response)
-
-
 class _Read(Opaque, msgspec.Struct, eq=False):
     """What one request brought.
 
-    :param records: those in the range that was asked for.
+    :param records: those in the range that was asked for; decoded if the response was small.
     :param sessions: how many there were in the whole response.
     :param size_bytes: the size of its body.
+    :param body: the body, if the records are decoded.
     """
 
-    records: list[msgspec.Raw]
+    records: SessionRecords
     sessions: int
     size_bytes: int
+    body: bytes | bytearray = b""
 
     @property
     def size(self) -> ResponseSize:
         """The size of the whole response."""
         return ResponseSize(self.sessions, self.size_bytes)
+
+    @property
+    def raws(self) -> list[msgspec.Raw]:
+        """The records as texts: what is in doubt is judged by them."""
+        if isinstance(self.records, WireRecords):
+            return _RAW_LIST.decode(text_of(self.body))
+        return self.records
+
+
+_RAW_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def _read(response: Response) -> _Read | Generator[None, None, _Read]:
+    """What a response brought."""
+    records = decode_sessions(response)
+    if records is None:
+        return _read_in_steps(response)
+    return _Read(records, len(records), len(response.body), response.body)
+
+
+def _read_in_steps(response: Response) -> Generator[None, None, _Read]:
+    raws = yield from read_sessions_in_steps(response)
+    return _Read(raws, len(raws), len(response.body))
 
 
 class _Believed(Opaque, msgspec.Struct, frozen=True, eq=False):

@@ -7,7 +7,7 @@ it is selected, and columns can be selected in the same way.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import msgspec
 
@@ -22,6 +22,7 @@ from smappee_async.models import (
     is_certainly_completed,
 )
 from smappee_async.protocol.converter import SESSION_READER
+from smappee_async.protocol.responses import SessionRecords
 from smappee_async.protocol.wire import WireRecords
 from smappee_async.query.account import StreamAccount
 from smappee_async.query.kept import (
@@ -194,7 +195,7 @@ class Selection:
 
 def select_sessions(
     chunk: Chunk,
-    responses: Sequence[Sequence[msgspec.Raw]],
+    responses: Sequence[SessionRecords],
     state: SessionState,
     account: StreamAccount,
     *,
@@ -218,15 +219,13 @@ def select_sessions(
     """
     earlier = None if kept is None else kept.of(chunk.target)
     selection = Selection(chunk, state, account, on_unknown_status, on_conflict, earlier)
-    slices = [
-        (response, first) for response in reversed(responses) for first in range(0, len(response), SLICE_SESSIONS)
-    ]
-    for number, (response, first) in enumerate(slices, 1):
-        raws = response[first : first + SLICE_SESSIONS]
-        records = SESSION_READER.decode(raws)
+    slices = [each for response in reversed(responses) for each in _slices(response)]
+    for number, (part, first) in enumerate(slices, 1):
+        received = len(part)
+        records = part if isinstance(part, WireRecords) else SESSION_READER.decode(part)
         if records is None:
-            records = unwrap(_decode_odd(chunk, raws, first, account, on_invalid))
-        account.received += len(raws)
+            records = unwrap(_decode_odd(chunk, cast("list[msgspec.Raw]", part), first, account, on_invalid))
+        account.received += received
         if left_out := selection.left_out(records.wires):
             records.leave_out(left_out)
         if kept is not None and number == len(slices):
@@ -236,6 +235,13 @@ def select_sessions(
         if kept is not None:
             _remember(chunk, selection, account, kept, has_more=has_more)
         yield [], True
+
+
+def _slices(response: SessionRecords) -> list[tuple[SessionRecords, int]]:
+    """The slices of a response, with the index of the first record of each; what is decoded already is one."""
+    if isinstance(response, WireRecords):
+        return [(response, 0)] if len(response) else []
+    return [(response[first : first + SLICE_SESSIONS], first) for first in range(0, len(response), SLICE_SESSIONS)]
 
 
 def _remember(

@@ -22,6 +22,8 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from smappee_async.protocol.responses import SessionRecords
+from smappee_async.protocol.wire import WireRecords
 from smappee_async.secret import Opaque
 from smappee_async.timerange import TimeRange
 
@@ -246,14 +248,17 @@ def starts_of(records: Sequence[msgspec.Raw]) -> list[int]:
 Ignored = Literal["start", "end"]
 
 
-def may_ignore(time_range: TimeRange, records: Sequence[msgspec.Raw]) -> bool:
+def may_ignore(time_range: TimeRange, records: SessionRecords) -> bool:
     """Whether some records, of a few that are looked at, are outside of the range that was asked for."""
-    start_ms, end_ms = time_range.start_ms, time_range.end_ms
-    for record in (records[0], records[-1]):
-        at_ms = _start_ms(record)
-        if at_ms is not None and not (start_ms <= at_ms and (end_ms is None or at_ms < end_ms)):
-            return True
-    return False
+    if isinstance(records, WireRecords):
+        first_ms, last_ms = records.wires[0].from_ms, records.wires[-1].from_ms
+    else:
+        first_ms, last_ms = _start_ms(records[0]), _start_ms(records[-1])
+    return _is_outside(time_range, first_ms) or _is_outside(time_range, last_ms)
+
+
+def _is_outside(time_range: TimeRange, start_ms: int | None) -> bool:
+    return start_ms is not None and not time_range.contains_ms(start_ms)
 
 
 def ignored(time_range: TimeRange, records: Sequence[msgspec.Raw]) -> Ignored | None:

@@ -204,7 +204,7 @@ class Caller:
 
     async def _accepts(self, token: Secret, refused: Request, cost: CallCost, parent_id: int | None) -> bool:
         """Whether the service accepts a token for another call than the refused one."""
-        if refused.facts.route == self._probe.facts.route:
+        if refused.route == self._probe.route:
             return False
         permit = await self._gate.enter()
         try:
@@ -220,12 +220,17 @@ class Caller:
         ):
             return await self._gate.enter()
 
-    async def _attempt(
+    def _attempt(
+        self, request: Request, token: Secret, read: ReadResponse[ResultT], cost: CallCost, parent_id: int | None
+    ) -> Awaitable[CallResult[ResultT] | RequestError]:
+        cost.requests += 1
+        if self._reporter.is_listening:
+            return self._reported(request, token, read, cost, parent_id)
+        return self._send(request, token, read, cost)
+
+    async def _reported(
         self, request: Request, token: Secret, read: ReadResponse[ResultT], cost: CallCost, parent_id: int | None
     ) -> CallResult[ResultT] | RequestError:
-        cost.requests += 1
-        if not self._reporter.is_listening:
-            return await self._send(request, token, read, cost)
         with self._reporter.operation("attempt", request.facts, parent_id=parent_id) as attempt:
             outcome = await self._send(request, token, read, cost)
             if isinstance(outcome, RequestError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from smappee_async.transport.rate import RateLimiter
 
@@ -17,6 +17,10 @@ class Permit(NamedTuple):
 
     is_probe: bool
     had_to_wait: bool = False
+
+
+#: The usual one, made once.
+_PERMIT: Final = Permit(is_probe=False)
 
 
 class Gate:
@@ -53,7 +57,9 @@ class Gate:
     async def enter(self) -> Permit:
         """Wait for a permit, for the end of a pause and for the rate. The permit is held until :meth:`leave`."""
         had_to_wait = self.is_paused or self._rate is not None or self._permits.locked()
-        await self._permits.acquire()
+        await self._permits.acquire()  # at once, if nothing has to be waited for
+        if not had_to_wait:
+            return _PERMIT
         is_probe = False
         try:
             is_probe = await self._wait_until_open()

@@ -13,6 +13,7 @@ from typing import Final
 
 import aiohttp
 import attrs
+from aiohttp import hdrs
 from yarl import URL
 
 from smappee_async._version import __version__
@@ -72,9 +73,9 @@ class HttpTransport:
                 # Two accounts in one process must not share cookies.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={
-                    "User-Agent": f"smappee-async/{__version__}",
-                    "Accept": "application/json",
-                    "Accept-Encoding": "gzip",
+                    hdrs.USER_AGENT: f"smappee-async/{__version__}",
+                    hdrs.ACCEPT: "application/json",
+                    hdrs.ACCEPT_ENCODING: "gzip",
                 },
                 # With trust_env and a .netrc file, aiohttp refuses to send the bearer token. The environment is read in
                 # transport/connection.py.
@@ -108,7 +109,7 @@ class HttpTransport:
             with attempt:
                 response = await self._session.request(
                     request.method,
-                    URL(request.url, encoded=True),
+                    _url(request.url),
                     data=None if request.form is None else request.form.reveal().encode(),
                     headers=_headers(request, access_token, self._proxy),
                     allow_redirects=False,
@@ -175,12 +176,20 @@ class HttpTransport:
         await self._session.close()
 
 
+def _url(text: str) -> URL:
+    """A URL that is percent-encoded already. It is built of its parts, because parsing it would cost twice as much."""
+    scheme, _, rest = text.partition("://")
+    authority, slash, rest = rest.partition("/")
+    path, _, query = rest.partition("?")
+    return URL.build(scheme=scheme, authority=authority, path=slash + path, query_string=query, encoded=True)
+
+
 def _headers(request: Request, access_token: Secret | None, proxy: Proxy | None) -> dict[str, str]:
-    headers = {}
+    headers: dict[str, str] = {}
     if request.form is not None:
-        headers["Content-Type"] = "application/x-www-form-urlencoded;charset=UTF-8"
+        headers[hdrs.CONTENT_TYPE] = "application/x-www-form-urlencoded;charset=UTF-8"
     if access_token is not None:
-        headers["Authorization"] = f"Bearer {access_token.reveal()}"
+        headers[hdrs.AUTHORIZATION] = f"Bearer {access_token.reveal()}"
     if proxy is not None and proxy.authorization is not None and request.url.startswith("http:"):
         # In https, this header goes to the proxy with CONNECT, and the service does not see it.
         headers["Proxy-Authorization"] = proxy.authorization.reveal()

@@ -37,7 +37,7 @@ class Refusals:
 
 
 def _target(request: Request) -> _Target:
-    return request.facts.service_location_id, request.facts.serial_number
+    return request.service_location_id, request.serial_number
 
 
 def refused_although_accepted() -> PermissionDenied:

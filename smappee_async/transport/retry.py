@@ -40,7 +40,8 @@ class RetryBudget:
 
     def give(self, amount: int) -> None:
         """Refill after a success: what its last retry cost, or one where it needed none."""
-        self.left = min(self._size, self.left + amount)
+        if self.left < self._size:
+            self.left = min(self._size, self.left + amount)
 
 
 class RetryDecision(Opaque, msgspec.Struct, frozen=True, kw_only=True, eq=False):

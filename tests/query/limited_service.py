@@ -6,17 +6,19 @@ import asyncio
 import random
 from bisect import insort
 from collections.abc import Callable, Mapping, Sequence
+from types import GeneratorType
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
 import attrs
-import msgspec
 
 from smappee_async import TimeRange
 from smappee_async.errors import SmappeeError
 from smappee_async.events import EventReporter
 from smappee_async.models import SessionState
-from smappee_async.protocol.responses import Response
+from smappee_async.protocol.converter import SESSION_READER
+from smappee_async.protocol.responses import Response, SessionRecords
+from smappee_async.protocol.wire import WireRecords
 from smappee_async.query.account import StreamAccount
 from smappee_async.query.fetch import Fetcher
 from smappee_async.query.plan import Plan
@@ -87,8 +89,8 @@ class LimitedService:
         """One more session; its record is longer or shorter by chance."""
         records = self.records[park]
         number = park * 1_000_000 + len(records) + 1
-        padding = "x" * (230 + number * 7919 % 61)
-        text = b'{"id":%d,"from":%d,"note":"%s"}' % (number, start_ms, padding.encode())
+        padding = "x" * (204 + number * 7919 % 61)
+        text = b'{"id":%d,"from":%d,"status":"STOPPED","serialNumber":"%s"}' % (number, start_ms, padding.encode())
         insort(records, (start_ms, number, text))
 
     def truth(self, ranges: Mapping[int, TimeRange]) -> list[int]:
@@ -119,7 +121,7 @@ class LimitedService:
         kept += kept[: self.repeats]
         body = b"[" + b",".join(text for _, _, text in kept) + b"]"
         steps = read(Response(status=200, body=body))
-        if isinstance(steps, list):
+        if not isinstance(steps, GeneratorType):
             return CallResult(steps, 0.0, 200, {})
         while True:
             try:
@@ -128,9 +130,10 @@ class LimitedService:
                 return CallResult(done.value, 0.0, 200, {})
 
 
-class _Start(msgspec.Struct):
-    id: int
-    start_ms: int = msgspec.field(name="from")
+def _sessions(response: SessionRecords) -> Sequence[Any]:
+    records = response if isinstance(response, WireRecords) else SESSION_READER.decode(response)
+    assert records is not None
+    return records.wires
 
 
 @attrs.define
@@ -188,9 +191,8 @@ async def read_all(
         while (fetched := await fetcher.take()) is not None:
             seen: set[int] = set()
             for response in fetched.responses:
-                for record in response:
-                    session = msgspec.json.decode(record, type=_Start)
-                    if fetched.chunk.time_range.contains_ms(session.start_ms) and session.id not in seen:
+                for session in _sessions(response):
+                    if fetched.chunk.time_range.contains_ms(session.from_ms) and session.id not in seen:
                         seen.add(session.id)
                         ids.append(session.id)
     except SmappeeError as raised:

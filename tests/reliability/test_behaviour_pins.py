@@ -16,7 +16,6 @@ from aiohttp import web
 from yarl import URL
 
 from smappee_async import Limits, TransportError
-from smappee_async.errors import CallFacts
 from smappee_async.protocol.oauth import password_grant
 from smappee_async.protocol.requests import Request
 from smappee_async.secret import Secret
@@ -72,7 +71,7 @@ class Server:
                 return response
 
     def get(self, path: str) -> Request:
-        return Request(method="GET", url=self.origin + path, facts=CallFacts(method="GET", route=path))
+        return Request(method="GET", url=self.origin + path, route=path)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 
 from smappee_async import Limits, TransportError
-from smappee_async.errors import CallFacts
 from smappee_async.protocol.requests import Request
 from smappee_async.testing import VirtualTimeLoop
 from smappee_async.transport.http import HttpTransport
@@ -184,7 +183,7 @@ async def speaking(*parts: tuple[float, bytes]) -> AsyncIterator[Request]:
 
     async with await asyncio.start_server(respond, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
-        yield Request(method="GET", url=f"http://{host}:{port}/", facts=CallFacts(method="GET", route="/"))
+        yield Request(method="GET", url=f"http://{host}:{port}/", route="/")
 
 
 async def error_of(*parts: tuple[float, bytes], limits: Limits) -> tuple[str, float]:
