@@ -32,7 +32,10 @@ from smappee_async.sync.events import SessionEvent
 from smappee_async.sync.run import visit_parks
 
 _BEGIN: Final = "2026-01-01T00:00:00Z"
+_HISTORY: Final = timedelta(days=90)
 _STEP: Final = timedelta(hours=7)
+_POINTS_APART: Final = 5
+"""The first reading, which is long, is killed before every fifth of its statements."""
 _FAR_MS: Final = 4_000_000_000_000
 _EVENTS_AT_ONCE: Final = 1000
 _RANDOM_SHARE: Final = 3
@@ -90,12 +93,13 @@ class _KilledSqlite(SqliteStore):
         self._opened().set_trace_callback(self._killer)
 
 
-def _sqlite(path: Path) -> Callable[[Killer], SyncStore]:
+def killed_sqlite(path: Path) -> Callable[[Killer], SyncStore]:
+    """Makes stores in a file: each statement is a point."""
     return lambda killer: _KilledSqlite(path, killer)
 
 
-def _named(url: str) -> Callable[[Killer], SyncStore]:
-    """A store of PostgreSQL: each exchange with the server is a point."""
+def killed_postgresql(url: str) -> Callable[[Killer], SyncStore]:
+    """Makes stores in PostgreSQL: each exchange with the server is a point."""
     from psycopg import AsyncConnection  # noqa: PLC0415 - only where it is asked for
 
     from smappee_async.sync.stores.postgresql import PostgresqlStore  # noqa: PLC0415
@@ -122,7 +126,7 @@ class Kills:
     def __init__(self, make: Callable[[Killer], SyncStore], *, seed: int, parks: int, sessions: int) -> None:
         world = World.demo(seed=seed, parks=parks, sessions_per_year=sessions, changes=Changes.mixture())
         self._source = WorldSource(world, SimulatedClock.at(_BEGIN))
-        self._since_ms = self._source.clock.now_ms
+        self._since_ms = self._source.clock.now_ms - _HISTORY // timedelta(milliseconds=1)
         self._parks = list(world.parks)
         self._make = make
         self._reference = MemoryStore()
@@ -135,6 +139,7 @@ class Kills:
         """Kill syncs, and judge the copy at the end."""
         started = time.perf_counter()
         asyncio.run(self._reference.position("judge"))
+        self._kill_the_first_reading(kills // 2)
         while self._account.kills < kills:
             self._source.clock.move(_STEP)
             asyncio.run(self._sync(self._reference))
@@ -148,6 +153,17 @@ class Kills:
         asyncio.run(self._judge())
         self._account.seconds = time.perf_counter() - started
         return self._account
+
+    def _kill_the_first_reading(self, most: int) -> None:
+        """Kill it again and again, a little later each time; it goes on where it was."""
+        asyncio.run(self._sync(self._reference))
+        for number in range(most):
+            point = 1 + number * _POINTS_APART
+            if not _in_a_process(lambda point=point: asyncio.run(self._sync_into_copy(point)), None):
+                break
+            self._account.kills += 1
+            self._account.points[point] += 1
+        _in_a_process(lambda: asyncio.run(self._sync_into_copy(0)), None)
 
     def _kill_before_a_statement(self) -> None:
         point = self._next_point
@@ -239,7 +255,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as place:
-        make = _sqlite(Path(place) / "copy.db") if given.to == "sqlite" else _named(given.to)
+        make = killed_sqlite(Path(place) / "copy.db") if given.to == "sqlite" else killed_postgresql(given.to)
         kills = Kills(make, seed=given.seed, parks=given.parks, sessions=given.sessions)
         account = kills.run(given.kills)
     print(f"{given.to.partition(':')[0]}: {account}: {'all of it met' if account.is_exact else 'NOT MET'}")
