@@ -61,8 +61,8 @@ async def sync(
     should be. Several syncs of one copy at once are safe: an older reading never replaces a newer one.
 
     :param parks: service location ids, or service locations.
-    :param to: where the copy is: ``"sqlite:///sessions.db"``, ``"postgresql://…"`` (extra ``postgresql``), an open store, or a
-        coroutine function that takes each :class:`Commit` and keeps its changes, at least once.
+    :param to: where the copy is: ``"sqlite:///sessions.db"``, ``"postgresql://…"`` (extra ``postgresql``), an open
+        store, or a coroutine function that takes each :class:`Commit` and keeps its changes, at least once.
     :param state: with a coroutine function: where the rest is kept that a sync remembers, named as for ``to``.
     :param since: where the copy of a park begins that it does not have yet. The parks that it has keep their beginning.
     :param tiers: how often sessions of which age are read again.
