@@ -589,7 +589,8 @@ async def test_a_cancelled_store_shows_no_secret(database: Database, steps: int)
 
 async def test_an_unknown_url_is_refused_without_showing_it() -> None:
     with pytest.raises(ConfigurationError, match="named by a URL") as caught:
-        open_store(MISSPELT)
+        async with open_store(MISSPELT):
+            pass
 
     assert shown(SECRETS, everything_about(caught.value)) == []
 

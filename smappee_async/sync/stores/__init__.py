@@ -20,7 +20,7 @@ _POSTGRESQL: Final = ("postgresql://", "postgres://")
 def open_store(to: str | SyncStore) -> AbstractAsyncContextManager[SyncStore]:
     """The store that a URL names, opened and closed; a store object is open already, and stays so.
 
-    :raises ConfigurationError: no such store is known. If it needs an extra, this is raised when it is opened.
+    Where no such store is known, or it needs an extra, opening it raises :class:`ConfigurationError`.
     """
     if not isinstance(to, str):
         return _as_it_is(to)
@@ -30,11 +30,7 @@ def open_store(to: str | SyncStore) -> AbstractAsyncContextManager[SyncStore]:
         return _in_postgresql(url)
     path = url.reveal().removeprefix(_SQLITE) if url.reveal().startswith(_SQLITE) else None
     if not path:
-        raise ConfigurationError(
-            "a copy is kept in a store that is named by a URL",
-            advice="Use sqlite:///sessions.db for a file beside the program, sqlite:////var/lib/sessions.db, or"
-            " postgresql://user:password@host/database",
-        )
+        return _unknown()
     return SqliteStore(path)
 
 
@@ -73,6 +69,16 @@ async def _with_callback(
 @asynccontextmanager
 async def _as_it_is(store: SyncStore) -> AsyncIterator[SyncStore]:
     yield store
+
+
+@asynccontextmanager
+async def _unknown() -> AsyncIterator[SyncStore]:
+    raise ConfigurationError(
+        "a copy is kept in a store that is named by a URL",
+        advice="Use sqlite:///sessions.db for a file beside the program, sqlite:////var/lib/sessions.db, or"
+        " postgresql://user:password@host/database",
+    )
+    yield
 
 
 @asynccontextmanager
