@@ -148,7 +148,7 @@ class Kills:
             else:
                 self._kill_before_a_statement()
             begun = time.perf_counter()
-            _in_a_process(lambda: asyncio.run(self._sync_into_copy(0)), None)
+            self._sync_in_a_process()
             self._longest_s = max(self._longest_s, 1.2 * (time.perf_counter() - begun))
         asyncio.run(self._judge())
         self._account.seconds = time.perf_counter() - started
@@ -159,15 +159,15 @@ class Kills:
         asyncio.run(self._sync(self._reference))
         for number in range(most):
             point = 1 + number * _POINTS_APART
-            if not _in_a_process(lambda point=point: asyncio.run(self._sync_into_copy(point)), None):
+            if not self._sync_in_a_process(point):
                 break
             self._account.kills += 1
             self._account.points[point] += 1
-        _in_a_process(lambda: asyncio.run(self._sync_into_copy(0)), None)
+        self._sync_in_a_process()
 
     def _kill_before_a_statement(self) -> None:
         point = self._next_point
-        if _in_a_process(lambda: asyncio.run(self._sync_into_copy(point)), None):
+        if self._sync_in_a_process(point):
             self._account.kills += 1
             self._account.points[point] += 1
             self._next_point += 1
@@ -176,11 +176,15 @@ class Kills:
             self._next_point = 1
 
     def _kill_at_any_time(self) -> None:
-        if _in_a_process(lambda: asyncio.run(self._sync_into_copy(0)), self._chance.uniform(0.0, self._longest_s)):
+        if self._sync_in_a_process(kill_after_s=self._chance.uniform(0.0, self._longest_s)):
             self._account.kills += 1
         else:
             self._account.survived += 1
             self._kill_before_a_statement()
+
+    def _sync_in_a_process(self, point: int = 0, *, kill_after_s: float | None = None) -> bool:
+        """Bring the copy up to date, and die before a statement or after a time; returns whether it was killed."""
+        return _in_a_process(lambda: asyncio.run(self._sync_into_copy(point)), kill_after_s)
 
     async def _sync_into_copy(self, point: int) -> None:
         async with self._make(Killer(point)) as store:
