@@ -43,7 +43,10 @@ python_use_unqualified_type_names = True
 
 # Other projects' pages are not looked up: that would need the network. Names without a page here are left as text.
 nitpick_ignore_regex = [
-    ("py:.*", r"(aiohttp|asyncio|collections|datetime|decimal|enum|metrics|pathlib|redis|ssl|timedelta|trace|types|typing)\b.*"),
+    (
+        "py:.*",
+        r"(aiohttp|asyncio|collections|datetime|decimal|enum|metrics|pathlib|redis|ssl|timedelta|trace|types|typing)\b.*",
+    ),
     ("py:.*", r"(bool|bytes|dict|float|frozenset|int|list|object|os\.PathLike|str|tuple|type|None|Self)"),
     ("py:.*", r"Redis|RedisCluster|DltResource|contextlib\..*"),
     # The choices of the simulator's switches, which each switch names.
