@@ -1,10 +1,10 @@
 """``python -m benchmarks.reliability.copy_promise``: what copies hold, beside what the service listed.
 
 A simulated world of parks in which sessions stay for weeks, come late, settle, are corrected, moved, removed, opened
-again, or are in neither list for a while. It is read again and again, by this package, by bookmarks of several kinds, and
-by ``dlt.sources.incremental``; visits fail at times, and a fifth of the parks are added on day 40. At the end every version
-that the service listed is compared with what each copy held at the time. The exit code is 1 unless the copy of this package
-lost nothing, is nowhere staler than promised, and missed no removal; in many random worlds too.
+again, or are in neither list for a while. It is read again and again, by this package, by bookmarks of several kinds,
+and by ``dlt.sources.incremental``; visits fail at times, and a fifth of the parks are added on day 40. At the end every
+version that the service listed is compared with what each copy held at the time. The exit code is 1 unless the copy of
+this package lost nothing, is nowhere staler than promised, and missed no removal; in many random worlds too.
 """
 
 from __future__ import annotations
@@ -58,6 +58,9 @@ class Setting:
     failing: float = 0.01
     late_parks_day: int = 40
     outages: bool = False
+
+
+QUICK: Final = Setting(parks=3, sessions_per_year=3_000, syncs=200, outages=True)
 
 
 @attrs.define
@@ -262,7 +265,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--worlds", type=int, default=None, help="random worlds (60; 3 with --quick)")
     parser.add_argument("--json", type=Path, default=None, help="write the figures to a file")
     given = parser.parse_args(argv)
-    setting = Setting(parks=4, sessions_per_year=6_000, syncs=300) if given.quick else Setting()
+    setting = QUICK if given.quick else Setting()
     print(f"{setting.syncs:,} syncs in {setting.days} days, {setting.parks} parks")
     print(f"{'':45} {'lost':>7} {'stale':>7} {'kept':>6} {'worst':>6} {'requests':>9} {'rows':>7}")
     found: dict[str, Tally] = {}
