@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -25,7 +25,8 @@ def instant(instant_ms: int) -> str:
 
 def to_ms(text: str) -> int:
     """What :func:`instant` was given."""
-    return (datetime.fromisoformat(text) - from_ms(0)) // timedelta(milliseconds=1)
+    # A float of seconds holds every millisecond until far beyond the year 9999.
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def to_row(session: ChargingSession) -> tuple[object, ...]:

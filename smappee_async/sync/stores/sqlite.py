@@ -154,8 +154,10 @@ class SqliteStore:
         rows = connection.execute(
             f"{select} AND started_at >= ? AND started_at < ?", (park, instant(start_ms), instant(end_ms))
         ).fetchall()
-        for first in range(0, len(ids), _IDS_AT_ONCE):
-            some = ids[first : first + _IDS_AT_ONCE]
+        found = {row[0] for row in rows}
+        others = [number for number in ids if number not in found]
+        for first in range(0, len(others), _IDS_AT_ONCE):
+            some = others[first : first + _IDS_AT_ONCE]
             rows += connection.execute(f"{select} AND id IN ({', '.join('?' * len(some))})", (park, *some)).fetchall()
         return {number: Known(to_ms(started), mark, bool(gone)) for number, started, mark, gone in rows}
 
