@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Final, Protocol
@@ -113,24 +114,30 @@ class DltIncremental:
 
         @dlt.resource(name="sessions", primary_key=("park", "id"))
         def sessions(from_s: Any = cursor) -> Iterator[list[dict[str, Any]]]:
-            start_ms = int(from_s.last_value * 1000)
-            yield from _rows(source, parks, max(since_ms, start_ms))
+            start_ms = max(since_ms, int(from_s.last_value * 1000))
+            yield asyncio.run(_rows(source, parks, start_ms))
 
-        with Container().injectable_context(StateInjectableContext(state=self._state)):
-            rows = list(sessions())
+        def read() -> list[dict[str, Any]]:
+            with Container().injectable_context(StateInjectableContext(state=self._state)):
+                return list(sessions())
+
+        # A resource is read by a plain 'for', and the world by 'await'.
+        rows = await asyncio.to_thread(read)
         return [Write(row["park"], row["id"], row["session"]) for row in rows]
 
 
-def _rows(source: WorldSource, parks: Sequence[int], start_ms: int) -> Iterator[list[dict[str, Any]]]:
+async def _rows(source: WorldSource, parks: Sequence[int], start_ms: int) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
     for park in parks:
         try:
-            found = run_now(_read(source, park, start_ms, active=True))
+            found = await _read(source, park, start_ms, active=True)
         except VisitFailed:
             continue
-        yield [
+        rows += [
             {"park": park, "id": session.id, "from_s": session.from_ms / 1000, "session": session}
             for session in found.values()
         ]
+    return rows
 
 
 async def _read(source: WorldSource, park: int, start_ms: int, *, active: bool) -> dict[int, ChargingSession]:
@@ -141,12 +148,3 @@ async def _read(source: WorldSource, park: int, start_ms: int, *, active: bool) 
         reading = await source.read(park, TimeRange.from_ms(start_ms), state)
         found |= {session.id: session for session in reading.sessions}
     return found
-
-
-def run_now(reading: Any) -> Any:
-    """Run a coroutine that never waits, from a function that dlt calls."""
-    try:
-        reading.send(None)
-    except StopIteration as ended:
-        return ended.value
-    raise RuntimeError("it waits")

@@ -23,6 +23,7 @@ PARTS: Final = (
     "ordered",
     "opening",
     "fanout",
+    "copies",
 )
 #: The parts that also have counts, which do not depend on how busy the machine is.
 COUNTED: Final = ("structuring", "stream", "planner", "opening")
