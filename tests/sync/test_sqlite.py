@@ -41,6 +41,36 @@ async def test_a_newer_database_is_refused(path: Path) -> None:
             pass
 
 
+async def test_an_older_database_gets_the_columns_that_it_lacks(path: Path) -> None:
+    world = by_chance(7, parks=1, days=10)
+    world.now_ms = BEGIN_MS + 5 * DAY_MS
+    async with SqliteStore(path) as store:
+        await sync_once(world, store)
+    execute(path, "ALTER TABLE sessions DROP COLUMN extra")
+    execute(path, "UPDATE smappee_version SET version = 0")
+    before = select(path, "SELECT count(*) AS n FROM sessions")
+    world.now_ms += DAY_MS
+
+    async with SqliteStore(path) as store:
+        report = await sync_once(world, store)
+
+    assert report.new > 0
+    assert {row["extra"] for row in select(path, "SELECT extra FROM sessions")} == {None}
+    assert select(path, "SELECT count(*) AS n FROM sessions")[0]["n"] == before[0]["n"] + report.new
+    assert select(path, "SELECT version FROM smappee_version") == [{"version": 1}]
+
+
+async def test_a_database_that_cannot_be_written_is_an_error_with_advice(path: Path) -> None:
+    world = by_chance(7, parks=1, days=10)
+    world.now_ms = BEGIN_MS + 5 * DAY_MS
+    async with SqliteStore(path) as store:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(store._thread, store._opened().execute, "PRAGMA query_only = 1")
+        with pytest.raises(SyncStoreError, match="readonly") as caught:
+            await sync_once(world, store)
+    assert "may write to" in caught.value.advice
+
+
 async def test_a_column_that_the_user_added_stays(path: Path) -> None:
     world = by_chance(7, parks=1, days=10)
     world.now_ms = BEGIN_MS + 5 * DAY_MS
