@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import attrs
@@ -163,6 +164,9 @@ class Run:
                 continue
             if due_ms is None or due_ms > until_ms or limit_ms > until_ms:
                 continue  # it was replaced, or the run ended, before it had to be seen
+            late_ms = until_ms if seen_ms is None else min(seen_ms, until_ms)
+            if due_ms > version.from_ms:
+                self.tally.worst = max(self.tally.worst, (late_ms - version.from_ms) / (due_ms - version.from_ms))
             if wanted is None:
                 self.tally.not_removed += 1
             elif not _was_held(written, end_ms):
@@ -216,8 +220,8 @@ def content_of(session: ChargingSession | None) -> Content | None:
 # --- the program ------------------------------------------------------------------------------------------------------
 
 
-def copyings(*, with_dlt: bool) -> dict[str, Copying]:
-    """The ways to keep a copy, by name."""
+def copyings(place: Path, *, with_dlt: bool) -> dict[str, Copying]:
+    """The ways to keep a copy, by name; files are made in a directory."""
     several: dict[str, Copying] = {
         "one bookmark for all parks": Bookmark(per_park=False, active=False),
         "a bookmark per park, active and completed": Bookmark(),
@@ -226,7 +230,9 @@ def copyings(*, with_dlt: bool) -> dict[str, Copying]:
     }
     if with_dlt:
         several["dlt.sources.incremental, lag of 7 days"] = DltIncremental(lag=timedelta(days=7))
+        several["dlt.sources.incremental, lag of 30 days"] = DltIncremental(lag=timedelta(days=30))
     several["smappee_async.sync"] = Ours()
+    several["smappee_async.sync, in SQLite"] = Ours(place / "copy.db")
     return several
 
 
@@ -267,11 +273,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     setting = QUICK if given.quick else Setting()
     print(f"{setting.syncs:,} syncs in {setting.days} days, {setting.parks} parks")
-    print(f"{'':45} {'lost':>7} {'stale':>7} {'kept':>6} {'worst':>6} {'requests':>9} {'rows':>7}")
+    print(f"{'':45} {'lost':>7} {'stale':>7} {'kept':>6} {'worst':>9} {'requests':>9} {'rows':>7}")
     found: dict[str, Tally] = {}
-    for name, copying in copyings(with_dlt=not given.quick).items():
-        tally = found[name] = asyncio.run(Run(setting, copying, world_of(setting)).run())
-        print(_line(name, tally), flush=True)
+    with TemporaryDirectory() as place:
+        for name, copying in copyings(Path(place), with_dlt=not given.quick).items():
+            tally = found[name] = asyncio.run(Run(setting, copying, world_of(setting)).run())
+            print(_line(name, tally), flush=True)
     worlds = given.worlds or (3 if given.quick else 60)
     name = f"smappee_async.sync, {worlds} random worlds"
     found[name] = random_worlds(worlds)
@@ -286,9 +293,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _line(name: str, tally: Tally) -> str:
     visits = max(1, tally.visits)
-    worst = f"{tally.worst:.3f}"
     return (
-        f"{name:45} {tally.lost:>7,} {tally.stale:>7,} {tally.not_removed:>6,} {worst:>6} "
+        f"{name:45} {tally.lost:>7,} {tally.stale:>7,} {tally.not_removed:>6,} {tally.worst:>9,.3f} "
         f"{tally.requests / visits:>9.2f} {tally.rows / visits:>7.1f}"
     )
 

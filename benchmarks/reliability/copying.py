@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import attrs
@@ -12,7 +13,7 @@ import attrs
 from benchmarks.reliability.copied_world import VisitFailed, WorldSource
 from smappee_async import ChargingSession, TimeRange
 from smappee_async.models import SessionState
-from smappee_async.sync import DEFAULT_TIERS, Commit, MemoryStore
+from smappee_async.sync import DEFAULT_TIERS, Commit, MemoryStore, SqliteStore, SyncStore
 from smappee_async.sync.run import visit_parks
 
 _MS: Final = timedelta(milliseconds=1)
@@ -35,31 +36,38 @@ class Copying(Protocol):
         ...
 
 
-class _NotingStore(MemoryStore):
-    """Notes what was written, the first reading included."""
+class _Noting:
+    """A store that notes what was written, the first reading included."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, store: SyncStore) -> None:
+        self._store = store
+        self.load = store.load
+        self.known = store.known
         self.writes: list[Write] = []
 
     async def commit(self, commit: Commit) -> bool:
-        is_written = await super().commit(commit)
+        is_written = await self._store.commit(commit)
         if is_written:
             self.writes += [Write(change.service_location_id, change.id, change.after) for change in commit.changes]
         return is_written
 
 
 class Ours:
-    """Tiers and open ids."""
+    """Tiers and open ids.
 
-    def __init__(self) -> None:
-        self._store = _NotingStore()
+    :param path: an SQLite file, opened and closed at each sync, as a cron job does; by default the copy is in memory.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._memory = MemoryStore()
+        self._path = path
 
     async def sync(self, source: WorldSource, parks: Sequence[int], since_ms: int) -> Sequence[Write]:
         """See :class:`Copying`."""
-        self._store.writes = []
-        await visit_parks(source, self._store, parks, since_ms=since_ms, tiers=DEFAULT_TIERS, rfid="keep")
-        return self._store.writes
+        async with self._memory if self._path is None else SqliteStore(self._path) as store:
+            noting = _Noting(store)
+            await visit_parks(source, noting, parks, since_ms=since_ms, tiers=DEFAULT_TIERS, rfid="keep")
+        return noting.writes
 
 
 class Bookmark:
