@@ -34,8 +34,10 @@ _SCHEMA: Final = (
     + ", fingerprint BLOB NOT NULL, first_seen_at TEXT NOT NULL, changed_at TEXT NOT NULL, vanished_at TEXT,"
     " PRIMARY KEY (service_location_id, id)) WITHOUT ROWID",
     # With all that is asked for of sessions that are compared, so that their rows are not read.
-    "CREATE INDEX IF NOT EXISTS sessions_by_start"
-    " ON sessions (service_location_id, started_at, fingerprint, vanished_at)",
+    (
+        "CREATE INDEX IF NOT EXISTS sessions_by_start"
+        " ON sessions (service_location_id, started_at, fingerprint, vanished_at)"
+    ),
     (
         "CREATE TABLE IF NOT EXISTS session_changes (number INTEGER PRIMARY KEY AUTOINCREMENT,"
         " service_location_id INTEGER NOT NULL, id INTEGER NOT NULL, kind TEXT NOT NULL, changed_at TEXT NOT NULL,"
