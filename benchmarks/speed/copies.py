@@ -26,9 +26,9 @@ from smappee_async.sync import DEFAULT_TIERS, Commit, SessionChange, SqliteStore
 from smappee_async.sync.run import visit_parks
 from smappee_async.sync.source import ClientSource, Reading
 from smappee_async.sync.state import ParkState
+from smappee_async.sync.steps import gather
 from smappee_async.sync.stores.rows import NAMES, to_row
 from smappee_async.sync.visit import reconcile
-from smappee_async.sync.visitor import gather
 from smappee_async.tables.columns import COLUMNS
 
 _BATCH: Final = 2_000

@@ -9,9 +9,9 @@ import msgspec
 
 from smappee_async.models import ChargingSession
 
-_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_ENCODE: Final = msgspec.json.Encoder().encode
 #: The fields of a record have an order of their own, and the keys of ``extra`` have that of the service.
-_ENCODE_SORTED: Final = msgspec.msgpack.Encoder(order="deterministic").encode
+_ENCODE_SORTED: Final = msgspec.json.Encoder(order="deterministic").encode
 _BYTES: Final = 12
 
 

@@ -18,10 +18,10 @@ from smappee_async.sync.rfid import RfidChoice, check_rfid, rfid_name
 from smappee_async.sync.run import SyncProgress, each_of, park_numbers
 from smappee_async.sync.source import ClientSource, Source
 from smappee_async.sync.state import ParkState
+from smappee_async.sync.steps import compare, cost, gather, write
 from smappee_async.sync.stores import open_store
 from smappee_async.sync.stores.base import Commit, SyncStore, VerifiedMonth
-from smappee_async.sync.visit import MARGIN_MS, Found, reconcile
-from smappee_async.sync.visitor import cost, gather, write
+from smappee_async.sync.visit import MARGIN_MS, Found
 from smappee_async.timerange import TimeRange, from_ms
 
 _EVENTS_AT_ONCE: Final = 1000
@@ -184,7 +184,7 @@ class _Verification:
         found = await gather(active, completed, begin_ms=wider.start_ms, until_ms=month.end_ms, rfid=self._rfid)
         ids = {*found.sessions, *state.open, *state.missing}
         known = await self._store.known(park, month.start_ms, month.end_ms, ids)
-        outcome = reconcile(park, state, known, found)
+        outcome = await compare(park, state, known, found)
         listed = _listed(found, month)
         verified = VerifiedMonth(time_range=month, at_ms=found.read_ms, ids=sorted(listed), digest=_digest(listed))
         commit = Commit(

@@ -9,7 +9,7 @@ sessions that ran at the last visit, run no longer, and started before that wind
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -23,6 +23,8 @@ from smappee_async.sync.tiers import Tier
 MARGIN_MS: Final = 3_600_000
 #: A session is taken for removed when it is absent from two whole reads that are this far apart.
 VANISHED_AFTER_MS: Final = 3_600_000
+#: So many sessions are compared in a step.
+_STEP: Final = 1_000
 _FIRST_WAIT_MS: Final = 15 * 60_000
 _LONGEST_WAIT_MS: Final = 7 * 86_400_000
 
@@ -53,8 +55,13 @@ def window(state: ParkState, tiers: Sequence[Tier], now_ms: int) -> Window:
     begins_ms = [min(last, now_ms) - tier.age_ms for tier, last in zip(tiers, last_ms, strict=True)]
     due = [begin for tier, last, begin in zip(tiers, last_ms, begins_ms, strict=True) if tier.is_due(last, now_ms)]
     start_ms = max(state.since_ms, min(due, default=now_ms) - MARGIN_MS)
-    covered = frozenset(number for number, begin in enumerate(begins_ms) if max(begin, state.since_ms) >= start_ms)
-    return Window(start_ms, covered, is_due=bool(due))
+    return Window(start_ms, covered(state, tiers, now_ms, start_ms), is_due=bool(due))
+
+
+def covered(state: ParkState, tiers: Sequence[Tier], now_ms: int, start_ms: int) -> frozenset[int]:
+    """The tiers that are read whole with what started since then."""
+    begins_ms = (min(last, now_ms) - tier.age_ms for tier, last in zip(tiers, last_reads_ms(state, tiers), strict=True))
+    return frozenset(number for number, begin in enumerate(begins_ms) if max(begin, state.since_ms) >= start_ms)
 
 
 def to_ask_for(state: ParkState, active: Iterable[int], begin_ms: int, now_ms: int) -> dict[int, int]:
@@ -128,9 +135,24 @@ def reconcile(park: int, state: ParkState, known: Mapping[int, Known], found: Fo
 
     :param known: what the copy has of the sessions that were read, asked for, or are in the window.
     """
+    steps = reconciling(park, state, known, found)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as ended:
+            outcome: Outcome = ended.value
+            return outcome
+
+
+def reconciling(
+    park: int, state: ParkState, known: Mapping[int, Known], found: Found
+) -> Generator[None, None, Outcome]:
+    """:func:`reconcile` in steps that take a millisecond or so each."""
     changes: list[SessionChange] = []
     unchanged = 0
-    for number, (session, mark) in found.sessions.items():
+    for position, (number, (session, mark)) in enumerate(found.sessions.items(), 1):
+        if position % _STEP == 0:
+            yield
         kind = _kind(state, known.get(number), mark, runs=number in found.active, number=number)
         if kind is None:
             unchanged += 1
@@ -145,7 +167,7 @@ def reconcile(park: int, state: ParkState, known: Mapping[int, Known], found: Fo
                 after=session,
             )
         )
-    missing = _missing(state, known, found)
+    missing = yield from _missing(state, known, found)
     for number, each in missing.items():
         before = known.get(number)
         was_missed_again = found.covers(number, each.start_ms) and found.read_ms - each.missed_ms >= VANISHED_AFTER_MS
@@ -178,13 +200,15 @@ def _kind(state: ParkState, before: Known | None, mark: bytes, *, runs: bool, nu
     return "ended" if ran else "corrected"
 
 
-def _missing(state: ParkState, known: Mapping[int, Known], found: Found) -> dict[int, Missing]:
+def _missing(state: ParkState, known: Mapping[int, Known], found: Found) -> Generator[None, None, dict[int, Missing]]:
     """The sessions that are in neither list after this visit."""
     missing = {number: each for number, each in state.missing.items() if number not in found.sessions}
     for number, start_ms in state.open.items():
         if number not in found.sessions and number not in missing:
             missing[number] = _first(start_ms, found.read_ms, was_open=True)
-    for number, before in known.items():
+    for position, (number, before) in enumerate(known.items(), 1):
+        if position % _STEP == 0:
+            yield
         if number in found.sessions or number in missing or before.is_vanished:
             continue
         if found.covers(number, before.start_ms):

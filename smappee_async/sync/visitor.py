@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from typing import Final
 
 import attrs
 
-from smappee_async.defaults import SLICE_SESSIONS
-from smappee_async.models import ChargingSession, SessionState
-from smappee_async.sync.fingerprint import fingerprint
+from smappee_async.models import SessionState
 from smappee_async.sync.report import SyncReport
-from smappee_async.sync.rfid import RfidChoice, rfid_name, with_rfid
+from smappee_async.sync.rfid import RfidChoice, rfid_name
 from smappee_async.sync.source import Reading, Source
 from smappee_async.sync.state import Backfill, ParkState
+from smappee_async.sync.steps import around, compare, cost, gather, without_others, write
 from smappee_async.sync.stores.base import Commit, Saved, VisitStore
+from smappee_async.sync.sweep import RECENT_MS, Sweep
 from smappee_async.sync.tiers import Tier
-from smappee_async.sync.visit import MARGIN_MS, Found, Outcome, last_reads_ms, reconcile, to_ask_for, window
-from smappee_async.timerange import TimeRange, merge
+from smappee_async.sync.visit import MARGIN_MS, covered, last_reads_ms, to_ask_for, window
+from smappee_async.timerange import TimeRange
 
 _NOTHING: Final[Mapping[int, int]] = {}
 #: 2012-01-01: no session is older than the company.
@@ -137,7 +136,7 @@ class ParkVisitor:
         active, completed = (reading, nothing) if is_logged else (nothing, reading)
         found = await gather(active, completed, rfid=self._rfid)
         known = await self._store.known(park, 0, 0, found.sessions)
-        outcome = reconcile(park, state, known, attrs.evolve(found, is_whole=False))
+        outcome = await compare(park, state, known, attrs.evolve(found, is_whole=False))
         commit = Commit(
             service_location_id=park,
             generation=generation,
@@ -155,25 +154,29 @@ class ParkVisitor:
         """Read what may have changed, and write what did."""
         now_ms = active.asked_ms
         asked = window(state, self._tiers, now_ms)
+        begin_ms = max(asked.start_ms, now_ms - RECENT_MS) if asked.is_due else now_ms
         if asked.is_due:
-            completed = await self._read(park, TimeRange.from_ms(asked.start_ms), "completed")
+            completed = await self._read(park, TimeRange.from_ms(begin_ms), "completed")
         else:
             completed = Reading(sessions=(), asked_ms=now_ms)
-        begin_ms = asked.start_ms if asked.is_due else now_ms
         runs = [session.id for session in active.sessions]
         older = {number: start_ms for number, start_ms in again.items() if start_ms < begin_ms}
         singles = to_ask_for(state, runs, begin_ms, now_ms) | older
         points = [
-            _without_others(await self._read(park, each, "completed"), singles, state.since_ms)
+            without_others(await self._read(park, each, "completed"), singles, state.since_ms)
             for each in around(singles.values())
         ]
         found = await gather(active, completed, points, begin_ms=begin_ms, asked=frozenset(singles), rfid=self._rfid)
         ids = {*found.sessions, *state.open, *state.missing}
-        known = await self._store.known(park, asked.start_ms, found.until_ms if asked.is_due else asked.start_ms, ids)
-        outcome = reconcile(park, state, known, found)
+        known = await self._store.known(park, begin_ms, found.until_ms, ids)
+        outcome = await compare(park, state, known, found)
         last_ms = last_reads_ms(state, self._tiers)
-        tiers_ms = [found.read_ms if number in asked.tiers else last for number, last in enumerate(last_ms)]
-        new_state = attrs.evolve(outcome.state, tiers_ms=tiers_ms if asked.is_due else last_ms)
+        is_swept = asked.is_due and begin_ms > asked.start_ms
+        read = covered(state, self._tiers, now_ms, begin_ms) if is_swept else asked.tiers
+        new_state = attrs.evolve(
+            outcome.state,
+            tiers_ms=[found.read_ms if number in read else last for number, last in enumerate(last_ms)],
+        )
         commit = Commit(
             service_location_id=park,
             generation=saved.generation,
@@ -184,6 +187,17 @@ class ParkVisitor:
         report = written + cost([active, completed, *points])
         if written.superseded:
             return Visited(report=report, open=len(found.active))
+        if is_swept:
+            sweep = Sweep(
+                park=park,
+                start_ms=min(asked.start_ms + MARGIN_MS, begin_ms),
+                end_ms=begin_ms + MARGIN_MS,
+                active=active,
+                sessions=len(completed.sessions),
+                tiers_ms=[found.read_ms if number in asked.tiers else last for number, last in enumerate(last_ms)],
+                rfid=self._rfid,
+            )
+            report += await sweep.run(self._store, self._read, new_state, saved.generation + 1)
         ended = {
             change.id: change.after.from_ms
             for change in outcome.changes
@@ -201,72 +215,3 @@ class ParkVisitor:
     def _tell(self, reading: Reading) -> None:
         if self._on_read is not None:
             self._on_read(reading)
-
-
-# --- steps that verifying a month shares ------------------------------------------------------------------------------
-
-
-async def gather(
-    active: Reading,
-    completed: Reading,
-    points: Sequence[Reading] = (),
-    *,
-    begin_ms: int = 0,
-    until_ms: int | None = None,
-    asked: frozenset[int] = frozenset(),
-    rfid: RfidChoice,
-) -> Found:
-    """All that was read, each session once: where it is both active and completed, as the completed one."""
-    sessions: dict[int, tuple[ChargingSession, bytes]] = {}
-    for reading in (active, *points, completed):
-        for first in range(0, len(reading.sessions), SLICE_SESSIONS):
-            for read in reading.sessions[first : first + SLICE_SESSIONS]:
-                session = with_rfid(read, rfid)
-                sessions[session.id] = (session, fingerprint(session))
-            await asyncio.sleep(0)
-    ended = {session.id for reading in (completed, *points) for session in reading.sessions}
-    return Found(
-        sessions=sessions,
-        active=frozenset(session.id for session in active.sessions if session.id not in ended),
-        begin_ms=begin_ms,
-        until_ms=completed.asked_ms if until_ms is None else until_ms,
-        asked=asked,
-        is_whole=not any(reading.invalid for reading in (active, completed, *points)),
-        read_ms=active.asked_ms if until_ms is not None else completed.asked_ms,
-    )
-
-
-async def write(store: VisitStore, commit: Commit, outcome: Outcome | None = None) -> SyncReport:
-    """Write what a visit found; returns the account of it."""
-    if not await store.commit(commit):
-        return SyncReport(superseded=1)
-    if outcome is None:
-        return SyncReport()
-    kinds = [change.kind for change in outcome.changes if not change.is_new]
-    return SyncReport(
-        new=len(outcome.changes) - len(kinds),
-        changed=sum(kind in ("updated", "ended", "corrected") for kind in kinds),
-        ended=kinds.count("ended"),
-        vanished=kinds.count("vanished"),
-        returned=kinds.count("returned"),
-        unchanged=outcome.unchanged,
-    )
-
-
-def cost(readings: Sequence[Reading]) -> SyncReport:
-    """The account of what was read."""
-    return SyncReport(
-        requests=sum(reading.requests for reading in readings),
-        invalid=tuple(record for reading in readings for record in reading.invalid),
-    )
-
-
-def around(starts_ms: Iterable[int]) -> list[TimeRange]:
-    """The ranges in which single sessions are asked for, by their starts, which may have been corrected."""
-    return merge(TimeRange.from_ms(max(0, each - MARGIN_MS), each + MARGIN_MS) for each in starts_ms)
-
-
-def _without_others(reading: Reading, asked: Container[int], since_ms: int) -> Reading:
-    """A point read without its neighbours from before the copy begins."""
-    sessions = [each for each in reading.sessions if each.id in asked or each.from_ms >= since_ms]
-    return attrs.evolve(reading, sessions=sessions)
