@@ -64,8 +64,10 @@ async def serve_live_page() -> AsyncIterator[LivePage]:
         try:
             await until(lambda: server.started or serving.done())
             running = LivePage(url_of(listening), server.lifespan.state["feed"])
-            yield running
-            running.feed.close()
+            try:
+                yield running
+            finally:
+                running.feed.close()
         finally:
             server.should_exit = True
             await serving
