@@ -65,7 +65,7 @@ class Serve(Protocol):
 @asynccontextmanager
 async def serve_fastapi(*, patient: bool = True) -> AsyncIterator[Backend]:
     """The FastAPI app under uvicorn."""
-    with _listener() as listening:
+    with listener() as listening:
         grace_s = 60 if patient else 0
         config = uvicorn.Config(
             fastapi_app.app, log_config=None, ws="none", lifespan="on", timeout_graceful_shutdown=grace_s
@@ -74,7 +74,7 @@ async def serve_fastapi(*, patient: bool = True) -> AsyncIterator[Backend]:
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         try:
             await until(lambda: server.started or serving.done())
-            yield Backend(_url(listening), server.lifespan.state["smappee"])
+            yield Backend(url_of(listening), server.lifespan.state["smappee"])
         finally:
             server.should_exit = True
             await serving
@@ -83,26 +83,26 @@ async def serve_fastapi(*, patient: bool = True) -> AsyncIterator[Backend]:
 @asynccontextmanager
 async def serve_aiohttp(*, patient: bool = True) -> AsyncIterator[Backend]:
     """The aiohttp app, as its own last line starts it."""
-    with _listener() as listening:
+    with listener() as listening:
         app = aiohttp_app.make_app()
         grace_s = 60 if patient else 0.001  # 0 would be for ever
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=grace_s)
         await runner.setup()
         try:
             await web.SockSite(runner, listening).start()
-            yield Backend(_url(listening), app[aiohttp_app.SMAPPEE], app)
+            yield Backend(url_of(listening), app[aiohttp_app.SMAPPEE], app)
         finally:
             await runner.cleanup()
 
 
-def _listener() -> socket.socket:
+def listener() -> socket.socket:
     """A port of the system's choice, whose connections hold little: a reader who stops reading soon stops the writer."""
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
     return listening
 
 
-def _url(listening: socket.socket) -> str:
+def url_of(listening: socket.socket) -> str:
     host, port = listening.getsockname()
     return f"http://{host}:{port}"
 
