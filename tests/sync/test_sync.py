@@ -199,3 +199,53 @@ async def test_an_older_reading_never_replaces_a_newer_one(store: SqliteStore, p
 
         assert (await late).superseded == 1
     assert select(path, "SELECT energy FROM sessions") == [{"energy": 21.0}]
+
+
+OLD_MS = BEGIN_MS + 100 * DAY_MS
+OLD = attrs.evolve(ENDED, id=8, from_ms=OLD_MS, to_ms=OLD_MS + HOUR_MS)
+
+
+@pytest.mark.parametrize(("few", "requests"), [(0, 1 + 1 + 3), (1_000_000, 1 + 1 + 1)])
+async def test_the_older_part_of_a_window_of_a_busy_park_is_read_month_by_month(
+    store: SqliteStore, path: Path, few: int, requests: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smappee_async.sync.sweep._FEW", few)
+    late = attrs.evolve(OLD, energy=21.0)
+    recent = [
+        [Version(OLD_MS + 60 * DAY_MS, "completed", attrs.evolve(OLD, id=number, from_ms=OLD_MS + 60 * DAY_MS))]
+        for number in (11, 12, 13)
+    ]
+    world = world_of([Version(OLD_MS, "completed", OLD), Version(OLD_MS + 65 * DAY_MS, "completed", late)], *recent)
+    await synced(world, store, OLD_MS + 62 * DAY_MS)
+
+    world.now_ms = OLD_MS + 80 * DAY_MS
+    report = await sync_once(world, store)
+
+    assert changes(path) == [(8, "corrected", 20.0, 21.0)]
+    assert (report.requests, report.unchanged) == (requests, 3)
+
+
+async def test_a_sweep_that_is_interrupted_is_done_again(store: SqliteStore, path: Path) -> None:
+    late = attrs.evolve(OLD, energy=21.0)
+    world = world_of([Version(OLD_MS, "completed", OLD), Version(OLD_MS + 65 * DAY_MS, "completed", late)])
+    await synced(world, store, OLD_MS + 62 * DAY_MS)
+    before = world.requests
+
+    def fail(_: int) -> None:
+        if world.requests == before + 3:  # the active ones, the recent part, and then the older one
+            raise NotFound("Smappee answered 404 Not Found")
+
+    world.before_read = fail
+    world.now_ms = OLD_MS + 80 * DAY_MS
+    assert [failure.service_location_id for failure in (await sync_once(world, store)).failures] == [1]
+    assert changes(path) == []
+    world.now_ms += HOUR_MS
+    await sync_once(world, store)
+
+    assert changes(path) == [(8, "corrected", 20.0, 21.0)]
+
+
+async def test_a_session_that_vanished_long_ago_is_found_by_a_sweep(store: SqliteStore, path: Path) -> None:
+    world = world_of([Version(OLD_MS, "completed", OLD), Version(OLD_MS + 65 * DAY_MS, None, OLD)])
+    await synced(world, store, OLD_MS + 62 * DAY_MS, OLD_MS + 80 * DAY_MS, OLD_MS + 80 * DAY_MS + 2 * HOUR_MS)
+    assert [kind for _, kind, _, _ in changes(path)] == ["vanished"]
