@@ -165,8 +165,8 @@ class Run:
             if due_ms is None or due_ms > until_ms or limit_ms > until_ms:
                 continue  # it was replaced, or the run ended, before it had to be seen
             late_ms = until_ms if seen_ms is None else min(seen_ms, until_ms)
-            if due_ms > version.from_ms:
-                self.tally.worst = max(self.tally.worst, (late_ms - version.from_ms) / (due_ms - version.from_ms))
+            promised_ms = max(due_ms - version.from_ms, _HOUR_MS)  # a visit may have been due at once
+            self.tally.worst = max(self.tally.worst, (late_ms - version.from_ms) / promised_ms)
             if wanted is None:
                 self.tally.not_removed += 1
             elif not _was_held(written, end_ms):
@@ -270,7 +270,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a small world, without dlt")
     parser.add_argument("--worlds", type=int, default=None, help="random worlds (60; 3 with --quick)")
     parser.add_argument("--json", type=Path, default=None, help="write the figures to a file")
+    parser.add_argument("--chart", type=Path, default=None, help="draw the figures of --json, which exists, as SVG")
     given = parser.parse_args(argv)
+    if given.chart is not None:
+        draw(json.loads(given.json.read_text()), given.chart)
+        return 0
     setting = QUICK if given.quick else Setting()
     print(f"{setting.syncs:,} syncs in {setting.days} days, {setting.parks} parks")
     print(f"{'':45} {'lost':>7} {'stale':>7} {'kept':>6} {'worst':>9} {'requests':>9} {'rows':>7}")
@@ -289,6 +293,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     is_met = all(tally.keeps_its_promise for each, tally in found.items() if each.startswith("smappee_async"))
     print("all of it met" if is_met else "NOT MET")
     return 0 if is_met else 1
+
+
+def draw(found: dict[str, dict[str, float]], path: Path) -> None:
+    """Draw how many sessions each copy lost, or holds in an old version."""
+    import matplotlib as mpl  # noqa: PLC0415 - few need it
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    mpl.rcParams["svg.hashsalt"] = "smappee_async"
+    names = [name for name in found if "random" not in name]
+    figure = Figure(figsize=(9, 0.62 * len(names) + 1), layout="constrained")
+    axes = figure.subplots()
+    kinds = (
+        ("lost", "lost", "#c0392b"),
+        ("stale", "stale", "#e6a23c"),
+        ("not_removed", "removed, but kept", "#7f8c8d"),
+    )
+    for place, (key, label, colour) in enumerate(kinds):
+        values = [found[name][key] for name in names]
+        bars = axes.barh(
+            [row + 0.27 * (place - 1) for row in range(len(names))], values, 0.25, label=label, color=colour
+        )
+        axes.bar_label(bars, [f"{value:,.0f}" for value in values], padding=3, fontsize=8)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(0, 100_000)
+    axes.set_xlabel(f"sessions, of {found[names[0]]['sessions']:,.0f}, at the end of 150 simulated days (logarithmic)")
+    axes.legend(loc="lower right")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, metadata={"Date": None})
 
 
 def _line(name: str, tally: Tally) -> str:
