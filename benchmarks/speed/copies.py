@@ -162,7 +162,7 @@ _UPSERT: Final = (
 
 
 async def _fill_aiosqlite(path: Path, count: int) -> None:
-    """The same rows, with the same pragmas, as its users write them."""
+    """The same rows, with the same pragmas; without fingerprints, and without comparing anything."""
     import aiosqlite  # noqa: PLC0415 - a peer
 
     async with aiosqlite.connect(path) as connection:
@@ -173,8 +173,8 @@ async def _fill_aiosqlite(path: Path, count: int) -> None:
         )
         await connection.execute("CREATE INDEX by_start ON sessions (service_location_id, started_at)")
         for begin in range(0, count, _BATCH):
-            for session in some_sessions(begin, min(_BATCH, count - begin)):
-                await connection.execute(_UPSERT, to_row(session))
+            rows = [to_row(session) for session in some_sessions(begin, min(_BATCH, count - begin))]
+            await connection.executemany(_UPSERT, rows)
             await connection.commit()
 
 
