@@ -322,7 +322,7 @@ def draw(found: dict[str, dict[str, float]], path: Path) -> None:
     axes.set_xlabel(f"sessions, of {found[names[0]]['sessions']:,.0f}, at the end of 150 simulated days (logarithmic)")
     axes.legend(loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path, metadata={"Date": None, "Creator": None})
 
 
 def _line(name: str, tally: Tally) -> str:
