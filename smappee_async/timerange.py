@@ -17,9 +17,9 @@ _UNITS: Final = get_args(CalendarUnit)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _LAST_MS: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last millisecond that a datetime can say
-_SPAN: Final = re.compile(r"(?P<count>\d{1,6})\s*(?P<unit>m|h|d|w)", re.ASCII)
+_SPAN: Final = r"(?P<count>\d{1,6})\s*(?P<unit>m|h|d|w)"
 _SPAN_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_CALENDAR: Final = re.compile(r"(?P<year>\d{4})(?:-(?P<month>\d{2})(?:-(?P<day>\d{2}))?)?", re.ASCII)
+_CALENDAR: Final = r"(?P<year>\d{4})(?:-(?P<month>\d{2})(?:-(?P<day>\d{2}))?)?"
 
 
 @attrs.frozen(init=False, repr=False, order=False)
@@ -114,10 +114,10 @@ class TimeRange:
         """
         text = text.strip()
         zone = _zone(tz)
-        if span := _SPAN.fullmatch(text):
+        if span := re.fullmatch(_SPAN, text, re.ASCII):
             length = timedelta(**{_SPAN_UNITS[span["unit"]]: int(span["count"])})
             return cls.last(hours=length / timedelta(hours=1), now=now)
-        if found := _CALENDAR.fullmatch(text):
+        if found := re.fullmatch(_CALENDAR, text, re.ASCII):
             unit: CalendarUnit = "day" if found["day"] else "month" if found["month"] else "year"
             first = _date(int(found["year"]), int(found["month"] or 1), int(found["day"] or 1))
             return cls._calendar(first, unit, zone)

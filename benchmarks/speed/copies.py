@@ -22,6 +22,7 @@ from benchmarks.speed.scale import Scale
 from benchmarks.speed.server import serving
 from benchmarks.speed.world import BEGIN_MS, DAY_MS, Kind, parks
 from smappee_async import ChargingSession, SessionStatus
+from smappee_async.defaults import SLICE_SESSIONS
 from smappee_async.sync import DEFAULT_TIERS, Commit, SessionChange, SqliteStore, SyncStore
 from smappee_async.sync.run import visit_parks
 from smappee_async.sync.source import ClientSource, Reading
@@ -301,8 +302,8 @@ class _OneReading:
         return attrs.evolve(self._whole, sessions=())
 
     async def backfill(self, park: int, time_range: object, read: object):  # type: ignore[no-untyped-def] # noqa: ANN202, ARG002
-        for first in range(0, len(self._whole.sessions), _BATCH):
-            yield attrs.evolve(self._whole, sessions=self._whole.sessions[first : first + _BATCH])
+        for first in range(0, len(self._whole.sessions), SLICE_SESSIONS):
+            yield attrs.evolve(self._whole, sessions=self._whole.sessions[first : first + SLICE_SESSIONS])
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------

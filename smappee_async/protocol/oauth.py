@@ -24,8 +24,8 @@ from smappee_async.secret import Secret
 #: What errors and events say about a token call.
 TOKEN_CALL: Final = CallFacts(method="POST", route="/oauth2/token")
 
-_NUMBER: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,9})?", re.ASCII)
-_ERROR_CODE: Final = re.compile(r"[a-z_]{1,40}", re.ASCII)
+_NUMBER: Final = r"[0-9]{1,18}(\.[0-9]{1,9})?"
+_ERROR_CODE: Final = r"[a-z_]{1,40}"
 _DEFINITE: Final = frozenset({"invalid_grant", "invalid_client", "unauthorized_client", "unsupported_grant_type"})
 
 
@@ -151,7 +151,7 @@ def read_token(response: Response) -> TokenOutcome:
         return _granted(fields) if fields is not None else Unclear.because("the token response is not JSON", status)
     if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED):
         code = fields.get("error") if fields is not None else None
-        code = code if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else None
+        code = code if isinstance(code, str) and re.fullmatch(_ERROR_CODE, code, re.ASCII) else None
         return Refused(status=status, code=code, definite=code in _DEFINITE)
     error = status_error(response).with_facts(TOKEN_CALL)
     # A 503 with a reason is the service's own; a 503 without one may come from a proxy that gave up waiting for it.
@@ -211,7 +211,7 @@ def token_life_s(expires_in: object) -> float:
     0, negative, not a number, missing, anything else      10 minutes: short enough to be safe, and no renewal loop
     =====================================================  ======================================================
     """
-    if isinstance(expires_in, str) and _NUMBER.fullmatch(expires_in):
+    if isinstance(expires_in, str) and re.fullmatch(_NUMBER, expires_in, re.ASCII):
         expires_in = float(expires_in)
     if isinstance(expires_in, bool) or not isinstance(expires_in, (int, float)) or not expires_in > 0:
         return FALLBACK_TOKEN_LIFE_S

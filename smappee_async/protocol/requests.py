@@ -14,8 +14,8 @@ from smappee_async.timerange import TimeRange
 
 #: Plain http is for a simulator or a proxy on this machine. Anywhere else it would show the tokens to the network.
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]")
-_SERIAL_NUMBER: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_HOST: Final = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]"
+_SERIAL_NUMBER: Final = r"[A-Za-z0-9_-]{1,64}"
 _LARGEST_ID: Final = 2**63 - 1
 
 
@@ -71,7 +71,7 @@ def check_base_url(base_url: object) -> str:
     if parts is None or not host:
         raise ConfigurationError("base_url has no host, or a port that is not a number", advice=advice)
     name = parts.netloc if parts.port is None else parts.netloc.rpartition(":")[0]
-    if "@" in parts.netloc or not _HOST.fullmatch(name):
+    if "@" in parts.netloc or not re.fullmatch(_HOST, name):
         raise ConfigurationError("base_url has an unusable host name, or a user name", advice=advice)
     if parts.query or parts.fragment or "?" in base_url or "#" in base_url or " " in base_url or "%" in base_url:
         raise ConfigurationError(
@@ -98,7 +98,7 @@ def check_serial_number(value: object) -> str:
     """A charging station's serial number, as text."""
     is_number = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LARGEST_ID
     text = str(value) if is_number else value
-    if not isinstance(text, str) or not _SERIAL_NUMBER.fullmatch(text):
+    if not isinstance(text, str) or not re.fullmatch(_SERIAL_NUMBER, text):
         raise ConfigurationError(
             f"a charging station's serial number is letters and digits, not {_shown(value)}",
             advice="It is printed on the station and usually is ten digits that start with 6",

@@ -25,7 +25,7 @@ from smappee_async.protocol.wire import UNREADABLE, WireRecords, text_of
 DecodedT = TypeVar("DecodedT")
 #: The session records of a response: decoded, or as texts that are decoded later.
 SessionRecords = WireRecords[ChargingSession] | list[msgspec.Raw]
-_SECONDS: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,9})?", re.ASCII)
+_SECONDS: Final = r"[0-9]{1,18}(\.[0-9]{1,9})?"
 _BOM: Final = b"\xef\xbb\xbf"
 _MAINTENANCE: Final = b"maintenance"
 # Plain numbers, because comparing with members of the enumeration would cost half as much again for each response.
@@ -263,7 +263,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     A date is compared with the ``Date`` of the response, so that a wrong clock of this machine changes nothing.
     """
     text = headers.get("retry-after", "").strip()
-    if _SECONDS.fullmatch(text):
+    if re.fullmatch(_SECONDS, text, re.ASCII):
         seconds = float(text)
     else:
         until, sent = http_date_s(text), http_date_s(headers.get("date", ""))

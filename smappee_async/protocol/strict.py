@@ -23,8 +23,8 @@ from smappee_async.models import EpochMs, Number, SerialNumber, SessionStatus
 from smappee_async.protocol.wire import INT64, without_none
 
 # Some services write numbers as text. Nothing is lost when they are read, unlike true for 1 or null for a text.
-_WHOLE: Final = re.compile(r"-?[0-9]{1,19}", re.ASCII)
-_DECIMAL: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
+_WHOLE: Final = r"-?[0-9]{1,19}"
+_DECIMAL: Final = r"-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?"
 
 
 class Mismatch(ValueError):
@@ -95,7 +95,7 @@ def none_for(number: int, hook: Callable[[Any, Any], Any]) -> Callable[[Any, Any
 
 
 def _whole(value: Any, low: int = -INT64, high: int = INT64) -> int:
-    if isinstance(value, str) and _WHOLE.fullmatch(value):
+    if isinstance(value, str) and re.fullmatch(_WHOLE, value, re.ASCII):
         value = int(value)
     if type(value) is not int or not low <= value < high:
         raise Mismatch("expected a whole number")
@@ -115,8 +115,8 @@ def _structure_epoch_ms(value: Any, _: Any) -> int:
 
 
 def _structure_number(value: Any, _: Any) -> int | float:
-    if isinstance(value, str) and _DECIMAL.fullmatch(value):
-        value = int(value) if _WHOLE.fullmatch(value) else float(value)
+    if isinstance(value, str) and re.fullmatch(_DECIMAL, value, re.ASCII):
+        value = int(value) if re.fullmatch(_WHOLE, value, re.ASCII) else float(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise Mismatch("expected a number")
     return value

@@ -9,7 +9,7 @@ from smappee_async.errors import CallFacts
 from smappee_async.protocol.requests import Request, park_sessions, station_sessions
 from smappee_async.timerange import TimeRange
 
-_KEY: Final = re.compile(r"park:(?P<park>[0-9]{1,19})|station:(?P<station>[A-Za-z0-9_-]{1,64})", re.ASCII)
+_KEY: Final = r"park:(?P<park>[0-9]{1,19})|station:(?P<station>[A-Za-z0-9_-]{1,64})"
 
 
 class Target(NamedTuple):
@@ -32,7 +32,7 @@ class Target(NamedTuple):
 
         :raises ValueError: it is no such key.
         """
-        found = _KEY.fullmatch(key)
+        found = re.fullmatch(_KEY, key, re.ASCII)
         if found is None:
             raise ValueError(f"not the key of a park or a station: {key!r}")
         return cls(int(found["park"])) if found["park"] else cls(serial_number=found["station"])

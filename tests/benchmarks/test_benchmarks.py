@@ -16,7 +16,19 @@ pytest.importorskip("mashumaro", reason="needs the bench extra")
 
 ROOT = Path(__file__).parents[2]
 RESULTS = json.loads((ROOT / "benchmarks/speed/results.json").read_bytes())["parts"]
-PARTS = ("structuring", "stream", "latency", "host", "backend", "endpoint", "memory", "imports", "planner", "fanout")
+PARTS = (
+    "structuring",
+    "stream",
+    "latency",
+    "host",
+    "backend",
+    "endpoint",
+    "memory",
+    "imports",
+    "planner",
+    "fanout",
+    "copies",
+)
 
 
 def benchmarks(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
