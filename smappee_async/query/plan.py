@@ -24,6 +24,8 @@ _MS: Final = timedelta(milliseconds=1)
 _SHORTEST_MS: Final = SHORTEST_CHUNK // _MS
 #: In a range up to this length nothing is looked for at its end.
 _FAR_LOOK_FROM_MS: Final = timedelta(days=90) // _MS
+#: Where a target is busy and more chunks than this are left, the last one is asked for early: it may have closed.
+_MANY_CHUNKS: Final = 8
 #: The look at the latest hours is short, because it is one response more of each target.
 _FAR_LOOK_MS: Final = PROBE * 3 // 4 // _MS
 #: Where a target becomes quiet at an unknown time, more chunks at once would be empty ones.
@@ -149,7 +151,9 @@ class Plan:
 
     def _cut(self, queue: _TargetQueue) -> TimeRange:
         if self._is_far_look_due(queue):
-            time_range = self._cut_end(queue, _FAR_LOOK_MS)
+            # Where the density is known, it is the last chunk, which costs nothing.
+            span_ms = queue.sizer.span_ms(self._length_ms(queue.unasked[0])) if queue.sizer.is_known else _FAR_LOOK_MS
+            time_range = self._cut_end(queue, span_ms)
             queue.far_look = Chunk(queue.target, time_range)
             return time_range
         if queue.is_backward:
@@ -174,16 +178,17 @@ class Plan:
         return TimeRange.from_ms(cut_ms, unasked.end_ms)
 
     def _is_far_look_due(self, queue: _TargetQueue) -> bool:
-        """Whether the latest hours of a long range are looked at next, because next to nothing was found so far.
+        """Whether the end of a long range is looked at next: next to nothing was found so far, or much is left.
 
         A park may have opened, or closed, in the middle of it. Not where chunks are handed out by time.
         """
+        left_ms, sizer = self._length_ms(queue.unasked[0]), queue.sizer
         return (
             self._per_target is None
             and queue.far_look is None
-            and queue.sizer.is_far_look_useful
-            and queue.sizer.target_sessions is not None
-            and self._length_ms(queue.unasked[0]) > _FAR_LOOK_FROM_MS
+            and sizer.target_sessions is not None
+            and left_ms > _FAR_LOOK_FROM_MS
+            and (sizer.is_far_look_useful or (sizer.is_known and left_ms > _MANY_CHUNKS * sizer.span_ms(left_ms)))
         )
 
     def _judge_far_look(self, queue: _TargetQueue, sessions: int, length_ms: int) -> None:

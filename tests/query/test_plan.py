@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import Counter, UserDict
+from collections import Counter, UserDict, deque
 from collections.abc import Callable
 from itertools import islice, pairwise, zip_longest
 from typing import Any
@@ -328,6 +328,24 @@ def test_of_a_park_that_closed_the_empty_years_take_few_requests(per_day: int) -
     found = read_alone(lambda day: per_day if day < 900 else 0)
     assert max(sessions for _, sessions in found) <= 4_000
     assert sum(sessions == 0 for _, sessions in found) <= 10
+
+
+@pytest.mark.parametrize("per_day", [30, 500])
+def test_of_a_park_that_closed_few_empty_chunks_are_under_way_at_once(per_day: int) -> None:
+    plan = Plan({PARKS[0]: [FIVE_YEARS]}, target_sessions=2_000, now_ms=NOW)
+    under_way: deque[Chunk] = deque()
+    empty = 0
+    while not plan.is_done:
+        while len(under_way) < 16 and (chunk := plan.next()) is not None:
+            under_way.append(chunk)
+        chunk = under_way.popleft()
+        start_ms, end_ms = chunk.time_range.start_ms, chunk.time_range.end_ms
+        assert end_ms is not None
+        open_ms = max(0, min(end_ms, START + 900 * DAY) - start_ms)
+        plan.mark_read(chunk, sessions=per_day * open_ms // DAY)
+        plan.give_back(chunk)
+        empty += open_ms == 0
+    assert empty <= 5
 
 
 def test_a_park_that_opened_later_is_found_although_its_latest_hours_are_quiet() -> None:
