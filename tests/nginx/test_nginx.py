@@ -178,7 +178,7 @@ async def test_responses_that_are_passed_on_piece_by_piece_are_read_whole(start_
 
 async def test_a_service_that_stalls_behind_nginx_is_asked_again_after_its_504(start_nginx: StartNginx) -> None:
     stalls = Fault("stall_before_headers", route="park_sessions", skip=5, times=3)
-    async with backfill(start_nginx, Settings(location="proxy_read_timeout 200ms;"), stalls) as run:
+    async with backfill(start_nginx, Settings(location="proxy_read_timeout 1s;"), stalls) as run:
         run.check_whole(await run.read())
     assert run.check_counted()[504] == 3
 
