@@ -171,8 +171,8 @@ class ParkVisitor:
         known = await self._store.known(park, begin_ms, found.until_ms, ids)
         outcome = await compare(park, state, known, found)
         last_ms = last_reads_ms(state, self._tiers)
-        is_swept = asked.is_due and begin_ms > asked.start_ms
-        read = covered(state, self._tiers, now_ms, begin_ms) if is_swept else asked.tiers
+        # Where nothing was due, only the sessions that run were read.
+        read = covered(state, self._tiers, now_ms, begin_ms) if asked.is_due else frozenset[int]()
         new_state = attrs.evolve(
             outcome.state,
             tiers_ms=[found.read_ms if number in read else last for number, last in enumerate(last_ms)],
@@ -187,7 +187,7 @@ class ParkVisitor:
         report = written + cost([active, completed, *points])
         if written.superseded:
             return Visited(report=report, open=len(found.active))
-        if is_swept:
+        if asked.is_due and begin_ms > asked.start_ms:
             sweep = Sweep(
                 park=park,
                 start_ms=min(asked.start_ms + MARGIN_MS, begin_ms),

@@ -189,6 +189,16 @@ async def test_completed_sessions_are_asked_for_when_a_tier_is_due(anyio_backend
     assert Counter(state for _, _, state in world.asked) == {"active": 13, "completed": 4}
 
 
+async def test_in_the_first_hour_of_a_copy_completed_sessions_are_asked_for_as_often_as_later(
+    anyio_backend: object,
+) -> None:
+    short = attrs.evolve(ENDED, from_ms=NOW_MS + 61_000, to_ms=NOW_MS + 90_000)
+    world = live([Version(NOW_MS + 90_000, "completed", short)])
+    async with watching(world, since_ms=NOW_MS - 10 * MINUTE_MS) as watch:
+        await take(watch, 1)
+    assert asyncio.get_running_loop().time() == 900
+
+
 async def test_a_session_that_began_and_ended_between_two_visits_is_told(anyio_backend: object) -> None:
     short = attrs.evolve(ENDED, from_ms=NOW_MS + 61_000, to_ms=NOW_MS + 90_000)
     world = live(
