@@ -27,9 +27,8 @@ from smappee_async.sync import DEFAULT_TIERS, Commit, SessionChange, SqliteStore
 from smappee_async.sync.run import visit_parks
 from smappee_async.sync.source import ClientSource, Reading
 from smappee_async.sync.state import ParkState
-from smappee_async.sync.steps import gather
+from smappee_async.sync.steps import compare, gather
 from smappee_async.sync.stores.rows import NAMES, to_row
-from smappee_async.sync.visit import reconcile
 from smappee_async.tables.columns import COLUMNS
 
 _BATCH: Final = 2_000
@@ -265,7 +264,7 @@ async def _compare(count: int, rounds: int) -> list[Any]:
                 stopwatch = Stopwatch()
                 found = await gather(Reading(sessions=(), asked_ms=end_ms), completed, rfid="keep")
                 known = await store.known(1, 0, end_ms, found.sessions)
-                outcome = reconcile(1, ParkState(BEGIN_MS), known, found)
+                outcome = await compare(1, ParkState(BEGIN_MS), known, found)
                 costs.append(stopwatch.read())
                 assert outcome.unchanged == count
     return costs[1:]

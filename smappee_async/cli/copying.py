@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from smappee_async.cli.ending import reason
+from smappee_async.cli.progress import progress
 from smappee_async.cli.ranges import RangeText
 from smappee_async.errors import ConfigurationError
-from smappee_async.sync import HashedRfid, ParkFailure, RfidChoice
+from smappee_async.sync import HashedRfid, ParkFailure, RfidChoice, SyncProgress
 
 _KEY: Final = "SMAPPEE_RFID_KEY"
 
@@ -47,6 +49,22 @@ def rfid_choice(keep: KeepRfid) -> RfidChoice:
 def begin_of(since: str, zone: str) -> datetime:
     """The first instant of a date in a zone."""
     return RangeText.of(range=f"{since}..", month=None, day=None, year=None).in_zone(zone).start
+
+
+@contextmanager
+def sync_progress(title: str) -> Iterator[Callable[[SyncProgress], None]]:
+    """A progress bar over parks; see :func:`smappee_async.cli.progress.progress`."""
+    with progress(title) as on_progress:
+
+        def show(done: SyncProgress) -> None:
+            on_progress(done.parks / done.of_parks, f"{done.sessions:,} sessions")
+
+        yield show
+
+
+def counts_line(counts: Mapping[str, int]) -> str:
+    """An account in one line."""
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
 def failed(failures: Iterable[ParkFailure]) -> list[str]:

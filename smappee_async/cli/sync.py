@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from smappee_async.cli.copying import failed
+from smappee_async.cli.copying import counts_line, failed, sync_progress
 from smappee_async.cli.ending import ExitCode, reason, run_async, tell_missing
 from smappee_async.cli.login import LoginOptions
-from smappee_async.cli.progress import progress
 from smappee_async.limits import Limits
-from smappee_async.sync import RfidChoice, SyncProgress, SyncReport, sync
+from smappee_async.sync import RfidChoice, SyncReport, sync
 
 
 def show_sync(
     login_options: LoginOptions, parks: Sequence[int], to: str, since: datetime, rfid: RfidChoice, limits: Limits
 ) -> ExitCode:
     """Bring the copy up to date, and print the account."""
-    with progress("Sync") as on_progress:
-
-        def show(done: SyncProgress) -> None:
-            on_progress(done.parks / done.of_parks, f"{done.sessions:,} sessions")
+    with sync_progress("Sync") as on_progress:
 
         async def main() -> SyncReport:
             async with await login_options.client(limits) as client:
-                return await sync(client, parks, to=to, since=since, rfid=rfid, on_progress=show)
+                return await sync(client, parks, to=to, since=since, rfid=rfid, on_progress=on_progress)
 
         report = run_async(main())
     print(account(report))
@@ -49,4 +45,4 @@ def account(report: SyncReport) -> str:
     }
     if report.superseded:
         counts["superseded"] = report.superseded
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    return counts_line(counts)

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from smappee_async.cli.copying import failed
+from smappee_async.cli.copying import counts_line, failed, sync_progress
 from smappee_async.cli.ending import ExitCode, run_async, tell_missing
 from smappee_async.cli.login import LoginOptions
-from smappee_async.cli.progress import progress
 from smappee_async.limits import Limits
-from smappee_async.sync import RfidChoice, SessionEvent, SyncProgress, VerifyReport, verify
+from smappee_async.sync import RfidChoice, SessionEvent, VerifyReport, verify
 
 
 def show_verify(
     login_options: LoginOptions, month: str, zone: str, to: str, rfid: RfidChoice, limits: Limits
 ) -> ExitCode:
     """Verify a month, and print a line for each park and each difference."""
-    with progress("Verify") as on_progress:
-
-        def show(done: SyncProgress) -> None:
-            on_progress(done.parks / done.of_parks, f"{done.sessions:,} sessions")
+    with sync_progress("Verify") as on_progress:
 
         async def main() -> VerifyReport:
             async with await login_options.client(limits) as client:
-                return await verify(client, month, to=to, tz=zone, rfid=rfid, on_progress=show)
+                return await verify(client, month, to=to, tz=zone, rfid=rfid, on_progress=on_progress)
 
         report = run_async(main())
     for line in lines(report):
@@ -51,7 +47,7 @@ def lines(report: VerifyReport) -> Iterator[str]:
         "running": sum(len(park.running) for park in report.parks),
         "requests": report.requests,
     }
-    yield ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    yield counts_line(counts)
 
 
 def difference(event: SessionEvent) -> str:

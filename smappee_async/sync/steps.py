@@ -50,7 +50,7 @@ async def gather(
 
 
 async def compare(park: int, state: ParkState, known: Mapping[int, Known], found: Found) -> Outcome:
-    """See :func:`smappee_async.sync.visit.reconcile`; the event loop is not held for long."""
+    """See :func:`smappee_async.sync.visit.reconciling`; the event loop is not held for long."""
     steps = reconciling(park, state, known, found)
     while True:
         try:

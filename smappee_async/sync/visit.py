@@ -130,24 +130,13 @@ class Outcome:
     unchanged: int
 
 
-def reconcile(park: int, state: ParkState, known: Mapping[int, Known], found: Found) -> Outcome:
-    """Compare what was read with the copy.
-
-    :param known: what the copy has of the sessions that were read, asked for, or are in the window.
-    """
-    steps = reconciling(park, state, known, found)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as ended:
-            outcome: Outcome = ended.value
-            return outcome
-
-
 def reconciling(
     park: int, state: ParkState, known: Mapping[int, Known], found: Found
 ) -> Generator[None, None, Outcome]:
-    """:func:`reconcile` in steps that take a millisecond or so each."""
+    """Compare what was read with the copy, in steps that take a millisecond or so each.
+
+    :param known: what the copy has of the sessions that were read, asked for, or are in the window.
+    """
     changes: list[SessionChange] = []
     unchanged = 0
     for position, (number, (session, mark)) in enumerate(found.sessions.items(), 1):
