@@ -110,7 +110,9 @@ async def verify(
     numbers = None if parks is None else park_numbers(parks)
     async with opening as store:
         run = _Verification(ClientSource(client), store, time_range, rfid, on_progress)
-        return await run.verify_all(await store.parks() if numbers is None else numbers)
+        if numbers is None and not (numbers := list(await store.parks())):
+            raise ConfigurationError("the copy is empty", advice="Run a sync first, to the same place")
+        return await run.verify_all(numbers)
 
 
 class _Incomplete(ConfigurationError):

@@ -109,6 +109,12 @@ def test_a_month_is_verified_and_then_unchanged(call: Run, cloud: Cloud, tmp_pat
     )
 
 
+def test_a_copy_without_parks_is_not_verified(call: Run, cloud: Cloud, tmp_path: Path) -> None:
+    ended = call("verify", "--month", "2026-09", "--to", f"sqlite:///{tmp_path / 'misspelt.db'}")
+    assert (ended.code, ended.out) == (2, "")
+    assert "Run a sync first" in ended.err
+
+
 def test_a_month_that_is_not_over_is_refused(call: Run, cloud: Cloud, tmp_path: Path) -> None:
     copy = ["--to", f"sqlite:///{tmp_path / 'copy.db'}"]
     call("sync", cloud.parks[0], *copy, "--since", "2026-09-01")
