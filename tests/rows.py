@@ -53,5 +53,3 @@ def row(session: ChargingSession) -> dict[str, object]:
         "max_amperes": None if session.max_amperes is None else [float(each) for each in session.max_amperes],
         "extra": json.dumps(dict(session.extra), sort_keys=True) if session.extra else None,
     }
-
-

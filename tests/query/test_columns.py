@@ -9,7 +9,6 @@ from typing import Any
 
 import attrs
 import msgspec
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -102,9 +101,7 @@ def as_columns(chunks: Sequence[tuple[Chunk, Responses]], state: SessionState, o
     read = Read([], StreamAccount(), [], [], KeptSessions())
 
     def selection_of(chunk: Chunk, kept: KeptSessions) -> Selection:
-        return Selection(
-            chunk, state, read.account, read.told.append, read.conflicts.append, kept.of(chunk.target)
-        )
+        return Selection(chunk, state, read.account, read.told.append, read.conflicts.append, kept.of(chunk.target))
 
     async def give() -> AsyncIterator[FetchedChunk]:
         for each in fetched(chunks):
@@ -214,11 +211,15 @@ def like_records(draw: st.DrawFn) -> list[bytes]:
     names = draw(st.lists(st.sampled_from(sorted(optional)), max_size=8, unique=True))
     fields = required | {name: optional[name] for name in names}
     found = draw(st.lists(st.fixed_dictionaries(fields), min_size=1, max_size=9))
-    return [("{" + ",".join(f"{json.dumps(key)}:{value}" for key, value in each.items()) + "}").encode() for each in found]
+    return [
+        ("{" + ",".join(f"{json.dumps(key)}:{value}" for key, value in each.items()) + "}").encode() for each in found
+    ]
 
 
 odd_texts = st.sampled_from([b"null", b"3", b"[]", b"{}", b'""', b"{", b'{"id":1}', b"true"])
-responses = st.lists(like_records() | st.lists(records() | odd_texts, max_size=6) | st.lists(records(), max_size=6), max_size=2)
+responses = st.lists(
+    like_records() | st.lists(records() | odd_texts, max_size=6) | st.lists(records(), max_size=6), max_size=2
+)
 queries = st.lists(st.tuples(st.sampled_from(CHUNKS), responses), max_size=4)
 states = st.sampled_from(["completed", "active", "all"])
 
