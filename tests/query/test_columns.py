@@ -25,8 +25,7 @@ from smappee_async.query.select import Selection, select_sessions
 from smappee_async.query.target import Target
 from smappee_async.tables.schema import SCHEMA
 from smappee_async.timerange import TimeRange
-
-from ..rows import row
+from tests.rows import row
 
 START, END = 1_709_600_000_000, 1_709_700_000_000
 CHUNKS = [
