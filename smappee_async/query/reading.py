@@ -120,6 +120,7 @@ class StreamReader:
         :raises ImportError: pyarrow is not installed.
         """
         # It imports pyarrow, which takes 0.3 s: only when it is asked for, and before anything is read.
+        from smappee_async.tables import schema  # noqa: F401, I001, PLC0415 - says which extra is missing
         from smappee_async.query.columns import ColumnReader  # noqa: PLC0415
 
         reader = ColumnReader(
