@@ -13,9 +13,9 @@ is said at :func:`sync`.
 
 from typing import TYPE_CHECKING
 
+from smappee_async.rfid import HashedRfid, RfidChoice
 from smappee_async.sync.events import Corrected, Ended, Returned, SessionEvent, Started, Updated, Vanished
 from smappee_async.sync.report import ChangeKind, ParkFailure, SessionChange, SyncReport
-from smappee_async.sync.rfid import HashedRfid, RfidChoice
 from smappee_async.sync.run import SyncProgress, sync
 from smappee_async.sync.stores.base import Commit, Saved, SyncStore, VerifiedMonth
 from smappee_async.sync.stores.callback import SaveCallback

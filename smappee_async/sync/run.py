@@ -12,8 +12,8 @@ import attrs
 from smappee_async.client import SmappeeClient
 from smappee_async.errors import RequestError, SmappeeError, without_frames
 from smappee_async.query.session_query import Park, SessionQuery
+from smappee_async.rfid import RfidChoice, check_rfid
 from smappee_async.sync.report import ParkFailure, SyncReport
-from smappee_async.sync.rfid import RfidChoice, check_rfid
 from smappee_async.sync.source import ClientSource, Reading, Source
 from smappee_async.sync.stores import open_copy
 from smappee_async.sync.stores.base import SyncStore, VisitStore

@@ -61,7 +61,7 @@ def ms(column: str) -> str:
 
 
 def _text(column: str) -> str:
-    """An instant as the text that :func:`smappee_async.sync.stores.rows.instant` writes."""
+    """An instant as the text that :func:`smappee_async.tables.text.instant_text` writes."""
     return f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
 
 

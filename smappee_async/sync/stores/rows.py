@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from smappee_async.models import NOTHING_EXTRA, ChargingSession, FrozenDict, SessionStatus
 from smappee_async.tables.columns import COLUMNS, Column
-from smappee_async.timerange import from_ms
+from smappee_async.tables.text import instant_text
 
 NAMES: Final = tuple(column.name for column in COLUMNS)
 
@@ -18,13 +18,8 @@ NAMES: Final = tuple(column.name for column in COLUMNS)
 _READ_BY_HAND: Final = frozenset({"status", "started_at", "ended_at", "energy_kwh", "max_amperes", "extra"})
 
 
-def instant(instant_ms: int) -> str:
-    """Milliseconds since 1970 as a text that sorts by time, such as ``2026-10-01T08:15:00.000Z``."""
-    return from_ms(instant_ms).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
-
-
 def to_ms(text: str) -> int:
-    """What :func:`instant` was given."""
+    """What :func:`~smappee_async.tables.text.instant_text` was given."""
     # A float of seconds holds every millisecond until far beyond the year 9999.
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
@@ -56,7 +51,7 @@ def session_of(row: Mapping[str, Any]) -> ChargingSession:
 def _value(column: Column, session: ChargingSession) -> object:
     value = column.of(session)
     if column.kind == "instant":
-        return None if value is None else instant(int(value))
+        return None if value is None else instant_text(int(value))
     return float(value) if isinstance(value, Decimal) else value
 
 

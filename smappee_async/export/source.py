@@ -1,0 +1,74 @@
+"""What a file is written from: a stream, or anything that gives batches."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import attrs
+
+from smappee_async.models import SessionBatch
+from smappee_async.query.stream import SessionStream
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ItemT = TypeVar("ItemT")
+
+OnProgress = Callable[[int], None]
+"""Is called with the number of sessions that were written so far."""
+
+
+class SessionSource(Protocol):
+    """Gives sessions in batches, as a :class:`~smappee_async.SessionStream` does.
+
+    If it also has ``failures`` or ``invalid``, and one of them holds something at the end, data is missing.
+    """
+
+    def batches(self) -> AsyncIterator[SessionBatch]:
+        """The sessions, in batches."""
+        ...
+
+
+class ArrowSource(Protocol):
+    """Gives sessions as Arrow record batches, as a :class:`~smappee_async.SessionStream` does.
+
+    If it also has ``failures`` or ``invalid``, and one of them holds something at the end, data is missing.
+    """
+
+    def arrow(self) -> AsyncIterator[pa.RecordBatch]:
+        """The sessions, in record batches of one schema; an empty one if there are none."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Exported:
+    """A file that was written.
+
+    :param path: its name.
+    :param sessions: the number of sessions in it.
+    :param is_complete: whether all data is in it; if not, the name ends with ``.incomplete``.
+    """
+
+    path: Path
+    sessions: int
+    is_complete: bool
+
+
+@asynccontextmanager
+async def reading(source: object, items: AsyncIterator[ItemT]) -> AsyncGenerator[AsyncIterator[ItemT], None]:
+    """What a source gives, closed at the end: a stream leaves no task and no request behind."""
+    try:
+        yield items
+    finally:
+        if isinstance(source, SessionStream):
+            await source.aclose()
+        elif isinstance(items, AsyncGenerator):
+            await items.aclose()
+
+
+def is_whole(source: object) -> bool:
+    """Whether nothing is missing of what a source has given."""
+    return not (getattr(source, "failures", ()) or getattr(source, "invalid", ()))
