@@ -59,6 +59,7 @@ _TYPES: Final[Mapping[Kind, TDataType]] = {
     "energy": "decimal",
     "number": "double",
     "boolean": "bool",
+    "numbers": "json",
     "json": "json",
 }
 #: Decimals of a kWh, which is as many as dlt gives a decimal. Only the noise of floating point has more.
@@ -241,7 +242,7 @@ def _value(column: Column, value: float | str | Decimal | None) -> object:
     match column.kind, value:
         case "instant", int():
             return from_ms(value)
-        case "json", str():
+        case "numbers" | "json", str():
             return json.loads(value)
         case "energy", Decimal():
             exponent = value.as_tuple().exponent

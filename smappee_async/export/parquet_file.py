@@ -22,10 +22,7 @@ _ROWS_PER_GROUP: Final = 64 * 1024
 async def write_parquet(
     file: NewFileThread, batches: AsyncIterator[pa.RecordBatch], rfid: ShownRfid, on_progress: OnProgress | None
 ) -> int:
-    """Write record batches in the thread of the file; returns the number of rows.
-
-    :raises ConfigurationError: there is not even an empty batch, so that the columns are not known.
-    """
+    """Write record batches in the thread of the file; returns the number of rows."""
     writer = _Writer(file.file.file, rfid)
     waiting: list[pa.RecordBatch] = []
     count = rows_waiting = 0
@@ -39,10 +36,8 @@ async def write_parquet(
                 waiting, rows_waiting = [], 0
                 if on_progress is not None:
                     on_progress(count)
-        if waiting:
-            await file.run(partial(writer.write, waiting))
-        elif not writer.has_begun:
-            raise ConfigurationError("the source of a Parquet file gave no record batch, not even an empty one")
+        # An empty one gives a file without sessions its columns.
+        await file.run(partial(writer.write, waiting or [SCHEMA.empty_table()]))
     finally:
         # Shielded, and here, because pyarrow writes to the file once more when a writer is freed that is not closed.
         with anyio.CancelScope(shield=True):

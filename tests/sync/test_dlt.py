@@ -174,6 +174,7 @@ def test_the_columns_are_those_of_every_table_with_their_types(table: Table) -> 
         "instant": "TIMESTAMP WITH TIME ZONE",
         "energy": "DECIMAL(38,9)",
         "number": "DOUBLE",
+        "numbers": "JSON",
         "boolean": "BOOLEAN",
         "json": "JSON",
     }

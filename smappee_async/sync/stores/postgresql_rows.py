@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -86,10 +86,12 @@ def loaded(text: str) -> Any:
 def _row(session: ChargingSession) -> dict[str, object]:
     row: dict[str, object] = {}
     for column in COLUMNS:
-        value = column.of(session)
+        value: object = column.of(session)
         if value is not None and column.kind == "instant":
-            value = instant_text(int(value))
-        row[column.name] = msgspec.Raw(str(value).encode()) if column.kind == "json" and value is not None else value
+            value = instant_text(cast(int, value))
+        elif value is not None and column.kind in ("numbers", "json"):
+            value = msgspec.Raw(str(value).encode())
+        row[column.name] = value
     return row
 
 

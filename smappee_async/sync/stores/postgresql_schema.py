@@ -20,6 +20,7 @@ _TYPES: Final[Mapping[Kind, str]] = {
     "energy": "numeric",
     "number": "double precision",
     "boolean": "boolean",
+    "numbers": "jsonb",
     "json": "jsonb",
 }
 _KEY: Final = frozenset({"service_location_id", "id"})

@@ -20,6 +20,7 @@ _TYPES: Final[Mapping[Kind, str]] = {
     "energy": "REAL",
     "number": "REAL",
     "boolean": "INTEGER",
+    "numbers": "TEXT",
     "json": "TEXT",
 }
 _KEY: Final = frozenset({"service_location_id", "id"})
