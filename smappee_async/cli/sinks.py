@@ -15,8 +15,8 @@ from typing import BinaryIO
 import anyio.to_thread
 
 from smappee_async.cli.ending import tell
-from smappee_async.export.leftovers import remove_leftovers, temporary_file
 from smappee_async.errors import ConfigurationError
+from smappee_async.export.leftovers import remove_leftovers, temporary_file
 
 
 class Sink:

@@ -6,10 +6,10 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from smappee_async.defaults import SLICE_SESSIONS
-from smappee_async.errors import ConfigurationError
 from smappee_async.export.new_file import NewFileThread
 from smappee_async.export.source import ArrowSource, Exported, OnProgress, SessionSource, is_whole, reading
 from smappee_async.export.text import CsvDialect, CsvText, JsonLinesText, SessionText, Zones
@@ -76,23 +76,26 @@ async def parquet(
 ) -> Exported:
     """Write sessions as Parquet: the schema of ``stream.arrow()`` with its metadata, compressed with zstd.
 
-    Needs the extra ``arrow``.
+    Needs pyarrow, which comes with the extra ``arrow``.
 
     :param source: a stream, or anything with ``arrow()``. A stream is closed at the end.
     :param rfid: as for :func:`csv`, as are the other arguments and the errors; the column is there with ``"none"`` too.
+    :raises ImportError: pyarrow is not installed.
     """
     choice = check_shown_rfid(rfid)
-    try:
-        # In a thread, because it takes long; and before the stream begins, because it slows the loop all the same.
-        writing = await asyncio.to_thread(import_module, "smappee_async.export.parquet_file")
-    except ImportError:
-        raise ConfigurationError("Parquet files need an extra", advice="pip install 'smappee-async[arrow]'") from None
+    # In a thread, because it takes long; and before the stream begins, because it slows the loop all the same.
+    writing = await asyncio.to_thread(_load_parquet)
 
     async def write(file: NewFileThread, batches: AsyncIterator[pa.RecordBatch]) -> int:
         count: int = await writing.write_parquet(file, batches, choice, on_progress)
         return count
 
     return await _to_file(source, source.arrow(), path, write)
+
+
+def _load_parquet() -> ModuleType:
+    import_module("smappee_async.tables.schema")  # first, because it says which extra is not installed
+    return import_module("smappee_async.export.parquet_file")
 
 
 async def _write_text(

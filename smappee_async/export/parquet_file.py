@@ -10,10 +10,10 @@ import anyio
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from smappee_async.errors import ConfigurationError
 from smappee_async.export.new_file import NewFileThread
 from smappee_async.export.source import OnProgress
 from smappee_async.rfid import ShownRfid, rfid_as
+from smappee_async.tables.schema import SCHEMA
 
 #: Rows of a row group, which is what is held in memory: about 16 MB. Readers skip and share out whole row groups.
 _ROWS_PER_GROUP: Final = 64 * 1024
@@ -36,8 +36,8 @@ async def write_parquet(
                 waiting, rows_waiting = [], 0
                 if on_progress is not None:
                     on_progress(count)
-        # An empty one gives a file without sessions its columns.
-        await file.run(partial(writer.write, waiting or [SCHEMA.empty_table()]))
+        if waiting or not count:
+            await file.run(partial(writer.write, waiting))  # none at all gives a file of columns without rows
     finally:
         # Shielded, and here, because pyarrow writes to the file once more when a writer is freed that is not closed.
         with anyio.CancelScope(shield=True):
@@ -55,15 +55,11 @@ class _Writer:
         self._rfid = rfid
         self._writer: pq.ParquetWriter | None = None
 
-    @property
-    def has_begun(self) -> bool:
-        return self._writer is not None
-
     def write(self, batches: Sequence[pa.RecordBatch]) -> None:
         """Write rows, as one row group unless there are too many."""
-        table = with_rfids(pa.Table.from_batches(batches), self._rfid)
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd")
+            self._writer = pq.ParquetWriter(self._file, SCHEMA, compression="zstd")
+        table = with_rfids(pa.Table.from_batches(batches, SCHEMA), self._rfid)
         self._writer.write_table(table, row_group_size=_ROWS_PER_GROUP)
 
     def close(self) -> None:
@@ -78,7 +74,7 @@ class _Writer:
 
 def with_rfids(table: pa.Table, choice: ShownRfid) -> pa.Table:
     """The table with RFIDs as chosen; the schema stays the same, its metadata too."""
-    if choice == "show" or "rfid" not in table.schema.names:
+    if choice == "show":
         return table
     index = table.schema.get_field_index("rfid")
     # Each card once, because a card charges often.

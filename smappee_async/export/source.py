@@ -39,7 +39,7 @@ class ArrowSource(Protocol):
     """
 
     def arrow(self) -> AsyncIterator[pa.RecordBatch]:
-        """The sessions, in record batches of one schema; an empty one if there are none."""
+        """The sessions, in record batches with the schema of every table."""
         ...
 
 

@@ -1,0 +1,71 @@
+"""Sources whose sessions a test says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+
+import attrs
+import pyarrow as pa
+
+from smappee_async import ChargingSession, SessionBatch, SessionStatus, TimeRange
+from smappee_async.tables.columns import COLUMNS
+from smappee_async.tables.schema import SCHEMA
+from smappee_async.timerange import from_ms
+
+OCTOBER = TimeRange.month(2026, 10, tz="UTC")
+
+
+def session(number: int = 1, **fields: object) -> ChargingSession:
+    """A session of park 1001 that began in October."""
+    given = {
+        "serial_number": "6100000001",
+        "from_ms": OCTOBER.start_ms + 60_000 * number,
+        "status": SessionStatus.STOPPED,
+        "service_location_id": 1001,
+    }
+    return ChargingSession(id=number, **{**given, **fields})  # type: ignore[arg-type]
+
+
+def record_batch(sessions: Iterable[ChargingSession]) -> pa.RecordBatch:
+    """Sessions as Arrow, value by value."""
+    rows = [{column.name: column.of(each) for column in COLUMNS} for each in sessions]
+    for row, each in zip(rows, sessions, strict=True):
+        row["started_at"] = each.started_at  # type: ignore[assignment]
+        row["ended_at"] = None if each.to_ms is None else from_ms(each.to_ms)  # type: ignore[assignment]
+        row["max_amperes"] = each.max_amperes  # type: ignore[assignment]
+    return pa.RecordBatch.from_pylist(rows, SCHEMA)
+
+
+async def _nothing() -> None:
+    pass
+
+
+@attrs.define
+class Source:
+    """Gives these sessions in these batches, as batches or as Arrow; then ``at_end`` is awaited."""
+
+    given: Sequence[Sequence[ChargingSession]] = ()
+    failures: Sequence[object] = ()
+    invalid: Sequence[object] = ()
+    at_end: Callable[[], Awaitable[None]] = _nothing
+    is_closed: bool = False
+
+    async def batches(self) -> AsyncIterator[SessionBatch]:
+        try:
+            for sessions in self.given:
+                yield SessionBatch(
+                    service_location_id=1001, serial_number=None, time_range=OCTOBER, sessions=tuple(sessions)
+                )
+            await self.at_end()
+        finally:
+            self.is_closed = True
+
+    async def arrow(self) -> AsyncIterator[pa.RecordBatch]:
+        try:
+            for sessions in self.given:
+                # In a thread, because pyarrow imports pandas when it makes its first array.
+                yield await asyncio.to_thread(record_batch, sessions)
+            await self.at_end()
+        finally:
+            self.is_closed = True
