@@ -11,7 +11,7 @@ import typer
 
 from smappee_async import defaults
 from smappee_async._version import __version__
-from smappee_async.cli.copying import KeepRfid, begin_of, rfid_choice
+from smappee_async.cli.copying import begin_of
 from smappee_async.cli.demo.quarter import QuarterDemo, show_quarter
 from smappee_async.cli.demo.show import Demo, show_demo
 from smappee_async.cli.doctor import show_doctor
@@ -24,6 +24,7 @@ from smappee_async.cli.options import (
     CopyZone,
     Day,
     Deadline,
+    DialectOption,
     FormatOption,
     KeepRfidOption,
     Limit,
@@ -37,17 +38,19 @@ from smappee_async.cli.options import (
     Parks,
     Range,
     RfidOption,
+    SessionFormatOption,
     Since,
     State,
     Stations,
     Year,
     Zone,
 )
-from smappee_async.cli.output import Format
+from smappee_async.cli.output import Format, SessionFormat
 from smappee_async.cli.parks import show_parks
+from smappee_async.cli.presentation import Presentation
 from smappee_async.cli.ranges import RangeText
-from smappee_async.cli.rows import Rfid
-from smappee_async.cli.sessions import Presentation, SessionsOptions, show_sessions
+from smappee_async.cli.rfids import KeepRfid, Rfid, rfid_choice, shown_rfid
+from smappee_async.cli.sessions import SessionsOptions, show_sessions
 from smappee_async.cli.simulate import simulate
 from smappee_async.cli.sync import show_sync
 from smappee_async.cli.takes_login import takes_login
@@ -191,14 +194,15 @@ def sessions_(
     on_error: OnErrorOption = "raise",
     deadline: Deadline = None,
     concurrency: Concurrency = defaults.CONCURRENCY,
-    format_: FormatOption = Format.TABLE,
+    format_: SessionFormatOption = SessionFormat.TABLE,
+    dialect: DialectOption = "standard",
     limit: Limit = 40,
     rfid: RfidOption = Rfid.MASK,
     output: Output = None,
 ) -> Work:
     """Charging sessions of parks, or stations, that started in a time range.
 
-    JSON lines and CSV hold every field: times in UTC, energy as exact decimal text. The table is for people.
+    JSON lines, CSV and Parquet hold every field: times in UTC, energy exactly. The table is for people.
 
     The column extra holds the fields that this version does not know, as JSON.
 
@@ -206,6 +210,8 @@ def sessions_(
       smappee-async sessions 12345 --month 2026-10 --tz Europe/Brussels
       smappee-async sessions 12345 67890 --range 7d --state all --order start
       smappee-async sessions 12345 --year 2026 --tz park --format csv --output 2026.csv
+      smappee-async sessions 12345 --month 2026-10 --format csv --dialect excel-eu --output october.csv
+      smappee-async sessions 12345 --year 2026 --format parquet --output 2026.parquet
       smappee-async sessions @parks.txt --range 7d
       smappee-async sessions 6100000001 --stations --day 2026-10-03 --format jsonl | jq .energy_kwh
     """
@@ -221,8 +227,8 @@ def sessions_(
         on_error=on_error,
         deadline=None if deadline is None else timedelta(seconds=deadline),
     )
-    presentation = Presentation(format=format_, rfid=rfid, limit=limit)
-    return partial(show_sessions, login_options, options, presentation, output, Limits(concurrency=concurrency))
+    presentation = Presentation(format=format_, dialect=dialect, rfid=shown_rfid(rfid), limit=limit, output=output)
+    return partial(show_sessions, login_options, options, presentation, Limits(concurrency=concurrency))
 
 
 @app.command("parks", epilog=f"{SECRETS}\n\n{HELP}")
@@ -349,7 +355,7 @@ def watch_(
         to=to,
         since=None if since is None else begin_of(since, tz),
         consumer=consumer,
-        rfid=rfid,
+        rfid=shown_rfid(rfid),
         keep_rfid=rfid_choice(keep_rfid),
     )
     return partial(show_watch, login_options, options, Limits(concurrency=concurrency))

@@ -7,9 +7,9 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from smappee_async import defaults
-from smappee_async.cli.copying import KeepRfid
-from smappee_async.cli.output import Format
-from smappee_async.cli.rows import Rfid
+from smappee_async.cli.output import Format, SessionFormat
+from smappee_async.cli.rfids import KeepRfid, Rfid
+from smappee_async.export.text import CsvDialect
 from smappee_async.models import SessionState
 from smappee_async.query.session_query import OnError, Order
 
@@ -142,7 +142,25 @@ Limit: TypeAlias = Annotated[
 ]
 RfidOption: TypeAlias = Annotated[
     Rfid,
-    typer.Option(help="An RFID identifies a person. mask: show its last three characters.", rich_help_panel=_OUTPUT),
+    typer.Option(
+        help="An RFID identifies a person. mask: show its last three characters; hash: a hash with the key in "
+        "SMAPPEE_RFID_KEY.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+SessionFormatOption: TypeAlias = Annotated[
+    SessionFormat,
+    typer.Option(
+        "--format", help="A table for people; JSON lines, CSV or Parquet for programs.", rich_help_panel=_OUTPUT
+    ),
+]
+DialectOption: TypeAlias = Annotated[
+    CsvDialect,
+    typer.Option(
+        "--dialect",
+        help="Of the CSV. excel-eu: semicolons, decimal commas, local times, no formulas.",
+        rich_help_panel=_OUTPUT,
+    ),
 ]
 Output: TypeAlias = Annotated[
     str | None,

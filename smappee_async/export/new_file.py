@@ -27,13 +27,11 @@ class NewFile:
     :param file: it is open for writing.
     :param temporary: the name that it has until it is whole.
     :param path: the name that it gets; ``NAME.incomplete`` if :attr:`is_complete` is false.
-    :param leftovers: names of what killed runs had left beside it, which was removed.
     """
 
     file: BinaryIO
     temporary: Path
     path: Path
-    leftovers: tuple[str, ...] = ()
     is_complete: bool = True
     """Set it to false if data is missing."""
 
@@ -54,13 +52,13 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[NewFile]:
         # Renaming a file over a device or a pipe would destroy it.
         raise ConfigurationError(f"{str(named)!r} is not a regular file", advice="Give the name of a file")
     target = named.resolve()
-    leftovers = tuple(remove_leftovers(target))
+    remove_leftovers(target)
     with ExitStack() as stack:
         try:
             temporary, file = stack.enter_context(temporary_file(target))
         except OSError as error:
             raise ConfigurationError(f"{str(named)!r} cannot be written: {error.strerror}") from None
-        yield (new := NewFile(file, temporary, named, leftovers))
+        yield (new := NewFile(file, temporary, named))
         file.flush()
         os.fsync(file.fileno())
         file.close()

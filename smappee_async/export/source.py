@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import attrs
 
 from smappee_async.models import SessionBatch
-from smappee_async.query.stream import SessionStream
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,7 +23,8 @@ OnProgress = Callable[[int], None]
 class SessionSource(Protocol):
     """Gives sessions in batches, as a :class:`~smappee_async.SessionStream` does.
 
-    If it also has ``failures`` or ``invalid``, and one of them holds something at the end, data is missing.
+    If it also has ``failures`` or ``invalid``, and one of them holds something at the end, data is missing. If it has
+    ``aclose()``, it is closed at the end.
     """
 
     def batches(self) -> AsyncIterator[SessionBatch]:
@@ -35,12 +35,18 @@ class SessionSource(Protocol):
 class ArrowSource(Protocol):
     """Gives sessions as Arrow record batches, as a :class:`~smappee_async.SessionStream` does.
 
-    If it also has ``failures`` or ``invalid``, and one of them holds something at the end, data is missing.
+    If it also has ``failures`` or ``invalid``, and one of them holds something at the end, data is missing. If it has
+    ``aclose()``, it is closed at the end.
     """
 
     def arrow(self) -> AsyncIterator[pa.RecordBatch]:
         """The sessions, in record batches with the schema of every table."""
         ...
+
+
+@runtime_checkable
+class _Closable(Protocol):
+    async def aclose(self) -> None: ...
 
 
 @attrs.frozen(kw_only=True)
@@ -59,14 +65,13 @@ class Exported:
 
 @asynccontextmanager
 async def reading(source: object, items: AsyncIterator[ItemT]) -> AsyncGenerator[AsyncIterator[ItemT], None]:
-    """What a source gives, closed at the end: a stream leaves no task and no request behind."""
+    """What a source gives. At the end both are closed, so that a stream leaves no task and no request behind."""
     try:
         yield items
     finally:
-        if isinstance(source, SessionStream):
-            await source.aclose()
-        elif isinstance(items, AsyncGenerator):
-            await items.aclose()
+        for each in (items, source):
+            if isinstance(each, _Closable):
+                await each.aclose()
 
 
 def is_whole(source: object) -> bool:
