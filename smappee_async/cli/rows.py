@@ -36,7 +36,7 @@ class SessionTable(SessionText):
 
     def __init__(self, zones: Mapping[int | str, str], *, rfid: ShownRfid, limit: int, colours: bool) -> None:
         self._zones = {name: ZoneInfo(zone) for name, zone in zones.items()}
-        self._rfid = rfid
+        self._rfid: ShownRfid = rfid
         self._table = TableWriter(_COLUMNS, what="sessions", energy="energy_kwh", limit=limit, colours=colours)
 
     def add(self, sessions: Iterable[ChargingSession]) -> str:

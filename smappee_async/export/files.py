@@ -82,7 +82,7 @@ async def parquet(
     :param rfid: as for :func:`csv`, as are the other arguments and the errors; the column is there with ``"none"`` too.
     :raises ImportError: pyarrow is not installed.
     """
-    choice = check_shown_rfid(rfid)
+    choice: ShownRfid = check_shown_rfid(rfid)
     # In a thread, because it takes long; and before the stream begins, because it slows the loop all the same.
     writing = await asyncio.to_thread(_load_parquet)
 

@@ -52,7 +52,7 @@ class _Writer:
 
     def __init__(self, file: BinaryIO, rfid: ShownRfid) -> None:
         self._file = file
-        self._rfid = rfid
+        self._rfid: ShownRfid = rfid
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, batches: Sequence[pa.RecordBatch]) -> None:

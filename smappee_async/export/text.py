@@ -60,7 +60,7 @@ class JsonLinesText(SessionText):
     """
 
     def __init__(self, rfid: ShownRfid = "mask") -> None:
-        self._rfid = check_shown_rfid(rfid)
+        self._rfid: ShownRfid = check_shown_rfid(rfid)
 
     def add(self, sessions: Iterable[ChargingSession]) -> str:
         """A line for each session."""
@@ -95,7 +95,7 @@ class CsvText(SessionText):
                 f"tz cannot be used with the dialect {dialect!r}, whose times are in UTC", advice="Leave it out"
             )
         self._is_for_excel = dialect == "excel-eu"
-        self._rfid = check_shown_rfid(rfid)
+        self._rfid: ShownRfid = check_shown_rfid(rfid)
         self._local = None if tz is None else LocalTimes(tz)
         to_texts = _EXCEL_TEXTS if self._is_for_excel else _TEXTS
         self._columns = [(column, to_texts.get(column.kind, str)) for column in COLUMNS]
