@@ -20,7 +20,7 @@ FLOORS: Final[tuple[tuple[tuple[str, str], ...], ...]] = (
     (("client", "SmappeeClient: opens, closes, makes streams"),),
     (("query", "plans chunks, reads them, selects sessions, hands them over"),),
     (("transport", "one call: gate, attempt, retry"), ("auth", "tokens: kept, renewed, shared")),
-    (("protocol", "requests as values; responses to records; no I/O"), ("tables", "columns of a session")),
+    (("protocol", "requests and responses as values"), ("tables", "columns of a session"), ("report", "sums")),
     (("models", "the records that come out"),),
     (("events", "what a client tells its host"), ("limits", "how much at once, how often again")),
     (("timerange", "half-open ranges, and their algebra"), ("rfid", "what becomes of a card")),

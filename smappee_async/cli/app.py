@@ -19,6 +19,7 @@ from smappee_async.cli.ending import HELP, PROGRAM, ExitCode
 from smappee_async.cli.login import LoginOptions, log_in
 from smappee_async.cli.options import (
     SECRETS,
+    AsJson,
     Concurrency,
     Copy,
     CopyZone,
@@ -26,12 +27,16 @@ from smappee_async.cli.options import (
     Deadline,
     DialectOption,
     FormatOption,
+    FromCopy,
+    GroupLimit,
     KeepRfidOption,
     Limit,
     Month,
     OnErrorOption,
     OptionalCopy,
+    OptionalParks,
     OptionalSince,
+    OptionalZone,
     OrderOption,
     Output,
     ParkIds,
@@ -44,6 +49,7 @@ from smappee_async.cli.options import (
     Stations,
     Year,
     Zone,
+    checked_deadline,
 )
 from smappee_async.cli.output import Format, SessionFormat
 from smappee_async.cli.parks import show_parks
@@ -52,6 +58,7 @@ from smappee_async.cli.ranges import RangeText
 from smappee_async.cli.rfids import KeepRfid, Rfid, rfid_choice, shown_rfid
 from smappee_async.cli.sessions import SessionsOptions, show_sessions
 from smappee_async.cli.simulate import simulate
+from smappee_async.cli.summary import SummaryOptions, show_summary
 from smappee_async.cli.sync import show_sync
 from smappee_async.cli.takes_login import takes_login
 from smappee_async.cli.targets import read_ids
@@ -215,8 +222,6 @@ def sessions_(
       smappee-async sessions @parks.txt --range 7d
       smappee-async sessions 6100000001 --stations --day 2026-10-03 --format jsonl | jq .energy_kwh
     """
-    if deadline is not None and not 0 < deadline < 1e9:
-        raise typer.BadParameter("it must be a number of seconds above 0", param_hint="--deadline")
     options = SessionsOptions(
         ids=read_ids(parks, stations=stations),
         stations=stations,
@@ -225,10 +230,50 @@ def sessions_(
         state=state,
         order=order,
         on_error=on_error,
-        deadline=None if deadline is None else timedelta(seconds=deadline),
+        deadline=checked_deadline(deadline),
     )
     presentation = Presentation(format=format_, dialect=dialect, rfid=shown_rfid(rfid), limit=limit, output=output)
     return partial(show_sessions, login_options, options, presentation, Limits(concurrency=concurrency))
+
+
+@app.command("summary", epilog=f"{SECRETS}\n\n{HELP}")
+@takes_login
+def summary_(
+    login_options: LoginOptions,
+    *,
+    parks: OptionalParks = None,
+    from_: FromCopy = None,
+    range_: Range = None,
+    month: Month = None,
+    day: Day = None,
+    year: Year = None,
+    tz: OptionalZone = None,
+    on_error: OnErrorOption = "raise",
+    deadline: Deadline = None,
+    concurrency: Concurrency = defaults.CONCURRENCY,
+    rfid: RfidOption = Rfid.MASK,
+    limit: GroupLimit = 10,
+    as_json: AsJson = False,
+) -> Work:
+    """What the sessions that started in a time range come to: by day, card, connector, and hour of the week.
+
+    Sessions that have not ended are counted apart.
+
+    Examples:
+      smappee-async summary 12345 --month 2026-10
+      smappee-async summary 12345 67890 --range 7d --json | jq -r .total.energy_kwh
+      smappee-async summary --from sqlite:///sessions.db --year 2026 --tz Europe/Brussels
+    """
+    options = SummaryOptions(
+        parks=read_ids(parks or (), stations=False),
+        copy=from_,
+        range_text=RangeText.of(range=range_, month=month, day=day, year=year),
+        zone=tz,
+        on_error=on_error,
+        deadline=checked_deadline(deadline),
+    )
+    limits = Limits(concurrency=concurrency)
+    return partial(show_summary, login_options, options, shown_rfid(rfid), limit, limits, as_json=as_json)
 
 
 @app.command("parks", epilog=f"{SECRETS}\n\n{HELP}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Final, TypeAlias
 
 import typer
@@ -137,6 +138,18 @@ OnErrorOption: TypeAlias = Annotated[
 Deadline: TypeAlias = Annotated[
     float | None, typer.Option(metavar="SECONDS", help="Longest duration of the command.", rich_help_panel=_QUERY)
 ]
+
+
+def checked_deadline(deadline: float | None) -> timedelta | None:
+    """The value of :data:`Deadline`.
+
+    :raises typer.BadParameter: it is no length of time.
+    """
+    if deadline is not None and not 0 < deadline < 1e9:
+        raise typer.BadParameter("it must be a number of seconds above 0", param_hint="--deadline")
+    return None if deadline is None else timedelta(seconds=deadline)
+
+
 Limit: TypeAlias = Annotated[
     int, typer.Option(min=0, metavar="N", help="Number of rows in the table.", rich_help_panel=_OUTPUT)
 ]
@@ -209,4 +222,38 @@ KeepRfidOption: TypeAlias = Annotated[
         help="What the copy keeps of RFIDs. hash: a hash with the key in SMAPPEE_RFID_KEY; drop: nothing.",
         rich_help_panel=_COPY,
     ),
+]
+
+# --- summary ----
+
+OptionalParks: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[PARK...]",
+        help="Service location ids; with --from all of the copy by default. @FILE: those in a file. -: those of stdin.",
+    ),
+]
+FromCopy: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="URL",
+        help="Read this copy in place of the service: sqlite:///FILE, or postgresql://HOST/DATABASE.",
+        rich_help_panel=_QUERY,
+    ),
+]
+OptionalZone: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ZONE",
+        show_default="the zone of each park; UTC with --from",
+        help="Time zone of the days and hours, such as Europe/Brussels; 'park': the zone of each park.",
+        rich_help_panel=_TIME,
+    ),
+]
+GroupLimit: TypeAlias = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Number of cards, and of connectors, shown.", rich_help_panel=_OUTPUT)
+]
+AsJson: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="One JSON object, with all of them and exact sums.", rich_help_panel=_OUTPUT)
 ]

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Final, cast
 
 import attrs
 
-from smappee_async.cli.ending import ExitCode, explain, reason, run_async, tell, tell_missing
+from smappee_async.cli.ending import ExitCode, run_async, tell, tell_missing
 from smappee_async.cli.login import LoginOptions
 from smappee_async.cli.output import SessionFormat
 from smappee_async.cli.presentation import Presentation, SessionsToWrite
 from smappee_async.cli.progress import Coverage, ProgressCallback, ReadSoFar, progress, seconds
 from smappee_async.cli.ranges import PARK_ZONE, RangeText
+from smappee_async.cli.reading import problems_of, zones_of
 from smappee_async.cli.sinks import Sink, open_sink
-from smappee_async.cli.together import all_of
 from smappee_async.client import SmappeeClient
-from smappee_async.errors import ConfigurationError, DeadlineExceeded, RequestError
+from smappee_async.errors import ConfigurationError
 from smappee_async.export import ArrowSource, Exported
 from smappee_async.export.text import SessionText
 from smappee_async.limits import Limits
 from smappee_async.models import ChargingSession, SessionBatch, SessionState
 from smappee_async.query.session_query import OnError, Order, SessionQuery
 from smappee_async.query.stream import SessionStream
-from smappee_async.timerange import TimeRange, merge
+from smappee_async.timerange import TimeRange
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -156,7 +156,7 @@ class _Fetching:
             by_key = {to_key(name): zone for name, zone in zones.items()}
             async with client.stream(self._query(ranges, left)) as stream:
                 await self._use(_Selected(stream=stream, ranges=ranges, zones=by_key, lacks=tuple(self.problems)))
-            self._note_problems(stream)
+            self.problems += problems_of(stream)
 
     def _query(self, ranges: Mapping[str, TimeRange], deadline: timedelta | None) -> SessionQuery:
         options = self._options
@@ -180,35 +180,9 @@ class _Fetching:
         options = self._options
         if options.zone != PARK_ZONE:
             return dict.fromkeys(options.ids, options.zone)
-        try:
-            async with asyncio.timeout_at(ends_at):
-                found = await all_of(self._zone_of(client, name) for name in options.ids)
-        except TimeoutError:
-            raise DeadlineExceeded("the deadline passed before the parks' time zones were known") from None
-        return {name: zone for name, zone in zip(options.ids, found, strict=True) if zone is not None}
-
-    async def _zone_of(self, client: SmappeeClient, name: str) -> str | None:
-        try:
-            location = await client.service_location(int(name))
-        except RequestError as error:
-            if self._options.on_error == "raise":
-                raise
-            self.problems.append(f"park {name}: {reason(error)}")
-            return None
-        if location.timezone is None:
-            raise ConfigurationError(f"park {name} does not tell its time zone", advice="Give --tz a time zone")
-        return location.timezone
-
-    def _note_problems(self, stream: SessionStream) -> None:
-        # One line for failures of one kind: an unknown park fails for every month.
-        missing: dict[tuple[str, str], list[TimeRange]] = {}
-        for failure in stream.failures:
-            station, park = failure.serial_number, failure.service_location_id
-            where = f"park {park}" if station is None else f"station {station}"
-            missing.setdefault((where, reason(failure.error)), []).append(failure.time_range)
-        for (where, why), ranges in missing.items():
-            self.problems += [f"{where}, {time_range}: {why}" for time_range in merge(ranges)]
-        self.problems += [explain(record.error) for record in stream.invalid]
+        zones, problems = await zones_of(client, options.ids, options.on_error, ends_at)
+        self.problems += problems
+        return zones
 
 
 class _Writing:

@@ -16,6 +16,8 @@ NAMES: Final = tuple(column.name for column in COLUMNS)
 
 #: The fields of a record that have another name, or another form, as a column.
 _READ_BY_HAND: Final = frozenset({"status", "started_at", "ended_at", "energy_kwh", "max_amperes", "extra"})
+_PLAIN: Final = tuple(column.name for column in COLUMNS if column.name not in _READ_BY_HAND)
+_BOOLEANS: Final = tuple(column.name for column in COLUMNS if column.kind == "boolean")
 
 
 def to_ms(text: str) -> int:
@@ -37,7 +39,10 @@ def row_json(row: tuple[object, ...] | None) -> str | None:
 def session_of(row: Mapping[str, Any]) -> ChargingSession:
     """The session of a row by column name. Columns that this version does not know are left out."""
     ended_at, max_amperes, extra = row["ended_at"], row["max_amperes"], row["extra"]
-    plain = {column.name: _plain(column, row[column.name]) for column in COLUMNS if column.name not in _READ_BY_HAND}
+    plain = {name: row[name] for name in _PLAIN}
+    for name in _BOOLEANS:  # SQLite has none
+        if plain[name] is not None:
+            plain[name] = bool(plain[name])
     return ChargingSession(
         **plain,
         status=SessionStatus(row["status"]),
@@ -58,10 +63,3 @@ def _value(column: Column, session: ChargingSession) -> object:
 def _json(value: Any) -> Any:
     # PostgreSQL has JSON in JSON; SQLite has a text in it.
     return json.loads(value) if isinstance(value, str) else value
-
-
-def _plain(column: Column, value: Any) -> Any:
-    # SQLite has no booleans, and JSON drops the point of a whole number.
-    if value is None:
-        return None
-    return bool(value) if column.kind == "boolean" else value
