@@ -16,16 +16,19 @@ from smappee_async.cli.demo.quarter import QuarterDemo, show_quarter
 from smappee_async.cli.demo.show import Demo, show_demo
 from smappee_async.cli.doctor import show_doctor
 from smappee_async.cli.ending import HELP, PROGRAM, ExitCode
+from smappee_async.cli.export import ExportOptions, show_export
 from smappee_async.cli.login import LoginOptions, log_in
 from smappee_async.cli.options import (
     SECRETS,
     AsJson,
     Concurrency,
     Copy,
+    CopyToRead,
     CopyZone,
     Day,
     Deadline,
     DialectOption,
+    ExportFormatOption,
     FormatOption,
     FromCopy,
     GroupLimit,
@@ -39,6 +42,7 @@ from smappee_async.cli.options import (
     OptionalZone,
     OrderOption,
     Output,
+    OutputFile,
     ParkIds,
     Parks,
     Range,
@@ -234,6 +238,39 @@ def sessions_(
     )
     presentation = Presentation(format=format_, dialect=dialect, rfid=shown_rfid(rfid), limit=limit, output=output)
     return partial(show_sessions, login_options, options, presentation, Limits(concurrency=concurrency))
+
+
+@app.command("export", epilog=HELP)
+def export_(
+    *,
+    parks: OptionalParks = None,
+    from_: CopyToRead,
+    range_: Range = None,
+    month: Month = None,
+    day: Day = None,
+    year: Year = None,
+    tz: CopyZone = "UTC",
+    format_: ExportFormatOption,
+    dialect: DialectOption = "standard",
+    rfid: RfidOption = Rfid.MASK,
+    output: OutputFile,
+) -> Work:
+    """Write a file of the sessions of a copy that started in a time range, without asking the service.
+
+    Exits with 3 if the copy does not have all of the range, and the file is named FILE.incomplete then.
+
+    Examples:
+      smappee-async export --from sqlite:///sessions.db --month 2026-10 --format csv --output october.csv
+      smappee-async export 12345 --from sqlite:///sessions.db --year 2026 --format parquet --output 2026.parquet
+    """
+    options = ExportOptions(
+        parks=read_ids(parks or (), stations=False),
+        copy=from_,
+        range_text=RangeText.of(range=range_, month=month, day=day, year=year),
+        zone=tz,
+    )
+    presentation = Presentation(format=SessionFormat(format_), dialect=dialect, rfid=shown_rfid(rfid), output=output)
+    return partial(show_export, options, presentation)
 
 
 @app.command("summary", epilog=f"{SECRETS}\n\n{HELP}")

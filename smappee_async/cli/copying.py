@@ -1,4 +1,4 @@
-"""What the commands that keep a copy have in common."""
+"""What the commands that keep or read a copy have in common."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from datetime import datetime
 from smappee_async.cli.ending import reason
 from smappee_async.cli.progress import progress
 from smappee_async.cli.ranges import RangeText
-from smappee_async.sync import ParkFailure, SyncProgress
+from smappee_async.sync import CopiedPark, ParkFailure, SyncProgress
+from smappee_async.timerange import TimeRange
 
 
 def begin_of(since: str, zone: str) -> datetime:
@@ -36,3 +37,23 @@ def counts_line(counts: Mapping[str, int]) -> str:
 def failed(failures: Iterable[ParkFailure]) -> list[str]:
     """A line for each park that could not be read."""
     return [f"park {each.service_location_id}: {reason(each.error)}" for each in failures]
+
+
+def missing_of_copy(parks: Iterable[CopiedPark], time_range: TimeRange, now: datetime) -> list[str]:
+    """What the copy lacks of a range. What is still to come when the command is run is not missing."""
+    end = min(time_range.end or now, now)
+    missing: list[str] = []
+    for park in parks:
+        where = f"park {park.service_location_id}"
+        if park.synced_until is None:
+            missing.append(f"{where}: its first sync is not complete")
+            continue
+        if park.since > time_range.start:
+            missing.append(f"{where}: the copy begins at {_text(park.since)}")
+        if time_range.end is not None and time_range.end <= end and park.synced_until < time_range.end:
+            missing.append(f"{where}: what started after the last sync, {_text(park.synced_until)}")
+    return missing
+
+
+def _text(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"

@@ -8,7 +8,7 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from smappee_async import defaults
-from smappee_async.cli.output import Format, SessionFormat
+from smappee_async.cli.output import FileFormat, Format, SessionFormat
 from smappee_async.cli.rfids import KeepRfid, Rfid
 from smappee_async.export.text import CsvDialect
 from smappee_async.models import SessionState
@@ -186,6 +186,22 @@ Output: TypeAlias = Annotated[
     ),
 ]
 
+# --- export -----
+
+ExportFormatOption: TypeAlias = Annotated[
+    FileFormat, typer.Option("--format", help="Format of the file.", rich_help_panel=_OUTPUT)
+]
+OutputFile: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="The file, which appears only when it is complete.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+
 # --- copies -----
 
 _COPY: Final = "Copy"
@@ -231,6 +247,16 @@ OptionalParks: TypeAlias = Annotated[
     typer.Argument(
         metavar="[PARK...]",
         help="Service location ids; with --from all of the copy by default. @FILE: those in a file. -: those of stdin.",
+    ),
+]
+CopyToRead: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        metavar="URL",
+        help="The copy: sqlite:///FILE, or postgresql://HOST/DATABASE.",
+        envvar="SMAPPEE_COPY",
+        rich_help_panel=_COPY,
     ),
 ]
 FromCopy: TypeAlias = Annotated[

@@ -34,8 +34,16 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+class FileFormat(StrEnum):
+    """Format of a file of sessions."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
 class SessionFormat(StrEnum):
-    """Format of sessions."""
+    """Format of sessions: that of a file, or a table."""
 
     TABLE = "table"
     JSONL = "jsonl"

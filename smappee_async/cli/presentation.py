@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import attrs
 
 from smappee_async import export
 from smappee_async.cli.output import SessionFormat
 from smappee_async.cli.rows import SessionTable
-from smappee_async.cli.sinks import tell_leftovers
 from smappee_async.errors import ConfigurationError
-from smappee_async.export import ArrowSource, CsvDialect, Exported, OnProgress, SessionSource, ShownRfid
+from smappee_async.export import CsvDialect, Exported, OnProgress, SessionSource, ShownRfid, Zones
 from smappee_async.export.text import CsvText, JsonLinesText, SessionText
 
 #: Formats that are not text: a program cannot begin to read them before they are whole.
 _ONLY_FILES: Final = frozenset({SessionFormat.PARQUET})
-
-
-class SessionsToWrite(SessionSource, ArrowSource, Protocol):
-    """Sessions for a file of any format."""
 
 
 @attrs.frozen(kw_only=True)
@@ -52,6 +47,12 @@ class Presentation:
         """Whether :meth:`text` does not have it."""
         return self.format in _ONLY_FILES
 
+    @property
+    def path(self) -> Path:
+        """The file that :meth:`export` writes."""
+        assert self.output is not None
+        return Path(self.output)
+
     def text(self, zones: Mapping[int | str, str], *, colours: bool) -> SessionText:
         """Turns sessions into text.
 
@@ -66,16 +67,12 @@ class Presentation:
             case _:
                 return CsvText(self.dialect, rfid=self.rfid, tz=self._local_times(zones))
 
-    async def export(
-        self, source: SessionsToWrite, zones: Mapping[int | str, str], *, on_progress: OnProgress
-    ) -> Exported:
+    async def export(self, source: SessionSource, zones: Zones, *, on_progress: OnProgress) -> Exported:
         """Write a file.
 
         :raises ConfigurationError: what it needs is not installed, or it cannot be written there.
         """
-        assert self.output is not None
-        path, rfid = Path(self.output), self.rfid
-        tell_leftovers(path)
+        path, rfid = self.path, self.rfid
         try:
             match self.format:
                 case SessionFormat.PARQUET:
@@ -90,5 +87,5 @@ class Presentation:
         except ImportError as error:
             raise ConfigurationError(str(error)) from None
 
-    def _local_times(self, zones: Mapping[int | str, str]) -> Mapping[int | str, str] | None:
+    def _local_times(self, zones: Zones) -> Zones | None:
         return zones if self.dialect == "excel-eu" else None

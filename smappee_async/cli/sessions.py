@@ -12,11 +12,11 @@ import attrs
 from smappee_async.cli.ending import ExitCode, run_async, tell, tell_missing
 from smappee_async.cli.login import LoginOptions
 from smappee_async.cli.output import SessionFormat
-from smappee_async.cli.presentation import Presentation, SessionsToWrite
+from smappee_async.cli.presentation import Presentation
 from smappee_async.cli.progress import Coverage, ProgressCallback, ReadSoFar, progress, seconds
 from smappee_async.cli.ranges import PARK_ZONE, RangeText
 from smappee_async.cli.reading import problems_of, zones_of
-from smappee_async.cli.sinks import Sink, open_sink
+from smappee_async.cli.sinks import Sink, open_sink, tell_leftovers
 from smappee_async.client import SmappeeClient
 from smappee_async.errors import ConfigurationError
 from smappee_async.export import ArrowSource, Exported
@@ -86,6 +86,7 @@ def _export_sessions(
     login_options: LoginOptions, options: SessionsOptions, presentation: Presentation, limits: Limits
 ) -> ExitCode:
     """The same for a format that is not text."""
+    tell_leftovers(presentation.path)
     written: Exported | None = None
     with progress("Sessions") as on_progress:
 
@@ -103,7 +104,7 @@ def _export_sessions(
 
 
 @attrs.frozen(kw_only=True)
-class _Selected(SessionsToWrite):
+class _Selected:
     """What was asked for, as a source of a file.
 
     :param ranges: the time range of each target.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import attrs
 
+from smappee_async.cli.copying import missing_of_copy
 from smappee_async.cli.ending import ExitCode, run_async, tell_missing
 from smappee_async.cli.login import LoginOptions
 from smappee_async.cli.progress import Coverage, ProgressCallback, progress, seconds
@@ -24,8 +24,7 @@ from smappee_async.limits import Limits
 from smappee_async.query.session_query import OnError, SessionQuery
 from smappee_async.report import SessionSummary
 from smappee_async.rfid import ShownRfid
-from smappee_async.sync import CopiedPark, open_copy
-from smappee_async.timerange import TimeRange
+from smappee_async.sync import open_copy
 
 _COPY_ZONE: Final = "UTC"
 
@@ -151,26 +150,6 @@ async def _of_copy(url: str, options: SummaryOptions, on_progress: ProgressCallb
             )
             for park in parks
         ],
-        missing=_missing(parks, time_range, options.range_text),
+        missing=missing_of_copy(parks, time_range, options.range_text.now),
         is_copy=True,
     )
-
-
-def _missing(parks: Sequence[CopiedPark], time_range: TimeRange, range_text: RangeText) -> list[str]:
-    """What the copy lacks of a range. What is still to come when the command is run is not missing."""
-    end = min(time_range.end or range_text.now, range_text.now)
-    missing: list[str] = []
-    for park in parks:
-        where = f"park {park.service_location_id}"
-        if park.synced_until is None:
-            missing.append(f"{where}: its first sync is not complete")
-            continue
-        if park.since > time_range.start:
-            missing.append(f"{where}: the copy begins at {_text(park.since)}")
-        if time_range.end is not None and time_range.end <= end and park.synced_until < time_range.end:
-            missing.append(f"{where}: what started after the last sync, {_text(park.synced_until)}")
-    return missing
-
-
-def _text(instant: object) -> str:
-    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"

@@ -68,7 +68,7 @@ async def jsonl(
 
 
 async def parquet(
-    source: ArrowSource,
+    source: ArrowSource | SessionSource,
     path: str | os.PathLike[str],
     *,
     rfid: ShownRfid = "mask",
@@ -78,7 +78,7 @@ async def parquet(
 
     Needs pyarrow, which comes with the extra ``arrow``.
 
-    :param source: a stream, or anything with ``arrow()``. A stream is closed at the end.
+    :param source: a stream, or anything with ``arrow()``, or with ``batches()``. A stream is closed at the end.
     :param rfid: as for :func:`csv`, as are the other arguments and the errors; the column is there with ``"none"`` too.
     :raises ImportError: pyarrow is not installed.
     """
@@ -90,7 +90,8 @@ async def parquet(
         count: int = await writing.write_parquet(file, batches, choice, on_progress)
         return count
 
-    return await _to_file(source, source.arrow(), path, write)
+    batches = source.arrow() if isinstance(source, ArrowSource) else writing.as_arrow(source.batches())
+    return await _to_file(source, batches, path, write)
 
 
 def _load_parquet() -> ModuleType:

@@ -32,6 +32,7 @@ class SessionSource(Protocol):
         ...
 
 
+@runtime_checkable
 class ArrowSource(Protocol):
     """Gives sessions as Arrow record batches, as a :class:`~smappee_async.SessionStream` does.
 
