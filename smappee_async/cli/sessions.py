@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final
 
 import attrs
 
@@ -19,16 +19,13 @@ from smappee_async.cli.reading import problems_of, zones_of
 from smappee_async.cli.sinks import Sink, open_sink, tell_leftovers
 from smappee_async.client import SmappeeClient
 from smappee_async.errors import ConfigurationError
-from smappee_async.export import ArrowSource, Exported
+from smappee_async.export import Exported
 from smappee_async.export.text import SessionText
 from smappee_async.limits import Limits
 from smappee_async.models import ChargingSession, SessionBatch, SessionState
 from smappee_async.query.session_query import OnError, Order, SessionQuery
 from smappee_async.query.stream import SessionStream
 from smappee_async.timerange import TimeRange
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 #: How many sessions are written at once if they are read one by one.
 _SESSIONS_PER_WRITE: Final = 500
@@ -119,9 +116,6 @@ class _Selected:
 
     def batches(self) -> AsyncIterator[SessionBatch]:
         return self.stream.batches()
-
-    def arrow(self) -> AsyncIterator[pa.RecordBatch]:
-        return cast(ArrowSource, self.stream).arrow()
 
     @property
     def failures(self) -> Sequence[object]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from smappee_async.defaults import SLICE_SESSIONS
 from smappee_async.export.new_file import NewFileThread
-from smappee_async.export.source import ArrowSource, Exported, OnProgress, SessionSource, is_whole, reading
+from smappee_async.export.source import ArrowSource, Exported, OnProgress, SessionSource, closing, is_whole
 from smappee_async.export.text import CsvDialect, CsvText, JsonLinesText, SessionText, Zones
 from smappee_async.models import SessionBatch
 from smappee_async.rfid import ShownRfid, check_shown_rfid
@@ -96,7 +96,9 @@ async def parquet(
 
 def _load_parquet() -> ModuleType:
     import_module("smappee_async.tables.schema")  # first, because it says which extra is not installed
-    return import_module("smappee_async.export.parquet_file")
+    module = import_module("smappee_async.export.parquet_file")
+    module.load()
+    return module
 
 
 async def _write_text(
@@ -135,7 +137,7 @@ async def _to_file(
     write: Callable[[NewFileThread, AsyncIterator[ItemT]], Awaitable[int]],
 ) -> Exported:
     """Write what a source gives, and give the file its name."""
-    async with reading(source, items), NewFileThread(path) as thread:
+    async with closing(items, source), NewFileThread(path) as thread:
         count = await write(thread, items)
         is_complete = thread.file.is_complete = is_whole(source)
     return Exported(path=thread.file.path, sessions=count, is_complete=is_complete)

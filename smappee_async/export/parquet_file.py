@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
+from decimal import Context, Decimal
 from functools import partial
 from typing import BinaryIO, Final
 
@@ -10,13 +13,54 @@ import anyio
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from smappee_async.defaults import SLICE_SESSIONS
 from smappee_async.export.new_file import NewFileThread
-from smappee_async.export.source import OnProgress
+from smappee_async.export.source import OnProgress, closing
+from smappee_async.models import ChargingSession, SessionBatch
 from smappee_async.rfid import ShownRfid, rfid_as
-from smappee_async.tables.schema import SCHEMA
+from smappee_async.tables.columns import COLUMNS, Column
+from smappee_async.tables.schema import ENERGY, SCHEMA
 
+_ENERGY_STEP: Final = Decimal(1).scaleb(-ENERGY.scale)
+_ENERGY_LIMIT: Final = Decimal(10) ** (ENERGY.precision - ENERGY.scale)
+_WIDE: Final = Context(prec=1100)
 #: Rows of a row group, which is what is held in memory: about 16 MB. Readers skip and share out whole row groups.
 _ROWS_PER_GROUP: Final = 64 * 1024
+
+
+def load() -> None:
+    """Do what pyarrow does once, with the first array: it imports pandas, if that is installed."""
+    pa.array([0])
+
+
+async def as_arrow(batches: AsyncIterator[SessionBatch]) -> AsyncIterator[pa.RecordBatch]:
+    """The sessions of a source that has no Arrow of its own, a slice at a time."""
+    async with closing(batches):
+        async for batch in batches:
+            for first in range(0, len(batch.sessions), SLICE_SESSIONS):
+                yield _record_batch(batch.sessions[first : first + SLICE_SESSIONS])
+                await asyncio.sleep(0)
+
+
+def _record_batch(sessions: Sequence[ChargingSession]) -> pa.RecordBatch:
+    arrays = [
+        pa.array([_value(column, column.of(session)) for session in sessions], SCHEMA.field(column.name).type)
+        for column in COLUMNS
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def _value(column: Column, value: object) -> object:
+    match column.kind, value:
+        case "energy", Decimal():
+            # Too large for the column is no energy that a charger gave.
+            return value.quantize(_ENERGY_STEP, context=_WIDE) if abs(value) < _ENERGY_LIMIT else None
+        case "number", int():
+            return float(value)  # pyarrow refuses a whole number that a float cannot hold exactly
+        case "numbers", str():
+            return list(map(float, json.loads(value)))
+        case _:
+            return value
 
 
 async def write_parquet(

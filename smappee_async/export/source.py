@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
 
@@ -13,8 +13,6 @@ from smappee_async.models import SessionBatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-ItemT = TypeVar("ItemT")
 
 OnProgress = Callable[[int], None]
 """Is called with the number of sessions that were written so far."""
@@ -65,12 +63,12 @@ class Exported:
 
 
 @asynccontextmanager
-async def reading(source: object, items: AsyncIterator[ItemT]) -> AsyncGenerator[AsyncIterator[ItemT], None]:
-    """What a source gives. At the end both are closed, so that a stream leaves no task and no request behind."""
+async def closing(*used: object) -> AsyncGenerator[None, None]:
+    """At the end those are closed that can be, so that a stream leaves no task and no request behind."""
     try:
-        yield items
+        yield
     finally:
-        for each in (items, source):
+        for each in used:
             if isinstance(each, _Closable):
                 await each.aclose()
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from .harness import Cloud, Run
@@ -59,6 +60,20 @@ def test_one_park_of_a_copy_can_be_written_without_the_service(
     assert {line["service_location_id"] for line in got} == {cloud.parks[1]}
     assert {line["id"] for line in got if line["ended_at"]} == set(records(cloud, cloud.parks[1]))
     assert {line["rfid"] for line in got} == {None}
+
+
+def test_a_parquet_file_of_a_copy_is_that_of_the_service(call: Run, cloud: Cloud, copy: str, tmp_path: Path) -> None:
+    options = ("--format", "parquet", "--output")
+    assert call("export", "--from", copy, *THIRTY_DAYS, *options, tmp_path / "copy.parquet").code == 0
+    service = ("--state", "all", *options)
+    assert call("sessions", *cloud.parks, *THIRTY_DAYS, *service, tmp_path / "service.parquet").code == 0
+
+    of_copy, of_service = (
+        pq.read_table(tmp_path / name).sort_by([("service_location_id", "ascending"), ("id", "ascending")])
+        for name in ("copy.parquet", "service.parquet")
+    )
+    assert of_copy.num_rows > 60
+    assert of_copy == of_service
 
 
 def test_the_csv_for_excel_has_the_times_of_the_zone(call: Run, cloud: Cloud, copy: str, tmp_path: Path) -> None:

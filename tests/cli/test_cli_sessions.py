@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pyarrow.parquet as pq
 import pytest
 
 from smappee_async.rfid import HashedRfid
@@ -154,6 +155,39 @@ def test_parquet_needs_a_file(call: Run, cloud: Cloud, output: tuple[str, ...]) 
     ended = call("sessions", cloud.parks[0], *MONTH, "--format", "parquet", *output)
     assert ended.code == 2
     assert "--format parquet needs --output" in ended.err
+
+
+def test_a_parquet_file_holds_what_the_ledger_holds(run: Run, cloud: Cloud, tmp_path: Path) -> None:
+    file = tmp_path / "october.parquet"
+    ended = run("sessions", *cloud.parks, *MONTH, "--format", "parquet", "--output", file)
+    truth = {record["id"]: record for park in cloud.parks for record in cloud.truth(park, *OCTOBER)}
+    got = pq.read_table(file).to_pylist()
+    assert (ended.code, ended.out) == (0, "")
+    assert f"wrote {len(truth):,} sessions to {file}" in ended.err
+    assert {row["id"] for row in got} == set(truth)
+    assert len(got) == len(truth) > 60
+    for row in got:
+        record = truth[row["id"]]
+        assert row["started_at"].timestamp() * 1000 == record["from"]
+        assert row["energy_kwh"] == Decimal(str(record["energy"]))
+        assert row["rfid"] == (f"***{rfid[-3:]}" if (rfid := record.get("rfid")) else None)
+
+
+def test_a_parquet_file_that_lacks_a_park_is_incomplete(call: Run, cloud: Cloud, tmp_path: Path) -> None:
+    file = tmp_path / "october.parquet"
+    options = ("--format", "parquet", "--on-error", "collect", "--output", file)
+    ended = call("sessions", cloud.parks[0], 99, *MONTH, *options)
+    left = tmp_path / "october.parquet.incomplete"
+    assert ended.code == 3
+    assert list(tmp_path.iterdir()) == [left]
+    assert pq.read_table(left).num_rows == len(cloud.truth(cloud.parks[0], *OCTOBER))
+
+
+def test_a_parquet_file_without_the_zone_of_a_park_is_incomplete(call: Run, cloud: Cloud, tmp_path: Path) -> None:
+    file = tmp_path / "october.parquet"
+    options = ("--tz", "park", "--format", "parquet", "--on-error", "collect", "--output", file)
+    assert call("sessions", cloud.parks[0], 99, *MONTH, *options).code == 3
+    assert [each.name for each in tmp_path.iterdir()] == ["october.parquet.incomplete"]
 
 
 def test_rfids_are_masked_by_default(call: Run, cloud: Cloud) -> None:

@@ -43,7 +43,7 @@ async def _nothing() -> None:
 
 @attrs.define
 class Source:
-    """Gives these sessions in these batches, as batches or as Arrow; then ``at_end`` is awaited."""
+    """Gives these sessions in these batches; then ``at_end`` is awaited."""
 
     given: Sequence[Sequence[ChargingSession]] = ()
     failures: Sequence[object] = ()
@@ -60,6 +60,10 @@ class Source:
             await self.at_end()
         finally:
             self.is_closed = True
+
+
+class SourceInArrow(Source):
+    """Gives them as Arrow too."""
 
     async def arrow(self) -> AsyncIterator[pa.RecordBatch]:
         try:

@@ -21,7 +21,7 @@ from smappee_async.models import FrozenDict
 from smappee_async.rfid import HashedRfid
 from smappee_async.tables.schema import SCHEMA
 
-from .support import OCTOBER, Source, record_batch, session
+from .support import OCTOBER, Source, SourceInArrow, record_batch, session
 
 pytestmark = pytest.mark.anyio
 
@@ -37,6 +37,16 @@ FULL = session(
 )
 
 
+MakeSource = type[Source]
+
+
+@pytest.fixture(params=[Source, SourceInArrow])
+def make(request: pytest.FixtureRequest) -> MakeSource:
+    """Makes a source without Arrow, or with it: the files are alike."""
+    made: MakeSource = request.param
+    return made
+
+
 async def read(path: Path) -> pa.Table:
     return await asyncio.to_thread(pq.read_table, path)
 
@@ -48,8 +58,8 @@ def assert_is_that_of_every_table(schema: pa.Schema) -> None:
     assert [field.metadata for field in schema] == [field.metadata for field in SCHEMA]
 
 
-async def test_values_come_back_with_their_types(tmp_path: Path) -> None:
-    await export.parquet(Source([[FULL]]), tmp_path / "file.parquet", rfid="show")
+async def test_values_come_back_with_their_types(make: MakeSource, tmp_path: Path) -> None:
+    await export.parquet(make([[FULL]]), tmp_path / "file.parquet", rfid="show")
 
     [row] = (await read(tmp_path / "file.parquet")).to_pylist()
     assert {name: value for name, value in row.items() if value is not None} == {
@@ -69,15 +79,17 @@ async def test_values_come_back_with_their_types(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("choice", ["show", "mask", "none", HashedRfid(KEY)])
-async def test_the_schema_is_that_of_every_table_with_its_metadata(choice: Any, tmp_path: Path) -> None:
-    await export.parquet(Source([[FULL]]), tmp_path / "file.parquet", rfid=choice)
+async def test_the_schema_is_that_of_every_table_with_its_metadata(
+    choice: Any, make: MakeSource, tmp_path: Path
+) -> None:
+    await export.parquet(make([[FULL]]), tmp_path / "file.parquet", rfid=choice)
 
     schema = await asyncio.to_thread(pq.read_schema, tmp_path / "file.parquet")
     assert_is_that_of_every_table(schema)
 
 
-async def test_a_file_without_sessions_has_the_schema(tmp_path: Path) -> None:
-    written = await export.parquet(Source(), tmp_path / "file.parquet")
+async def test_a_file_without_sessions_has_the_schema(make: MakeSource, tmp_path: Path) -> None:
+    written = await export.parquet(make(), tmp_path / "file.parquet")
 
     table = await read(tmp_path / "file.parquet")
     assert (written.sessions, table.num_rows) == (0, 0)
@@ -96,33 +108,48 @@ async def test_a_file_without_sessions_has_the_schema(tmp_path: Path) -> None:
         ),
     ],
 )
-async def test_an_rfid_is_shown_as_asked_for(choice: Any, shown: list[str | None], tmp_path: Path) -> None:
+async def test_an_rfid_is_shown_as_asked_for(
+    choice: Any, shown: list[str | None], make: MakeSource, tmp_path: Path
+) -> None:
     rfids = ["04AB12CD", None, "AB", "04AB12CD"]
     sessions = [session(number, rfid=rfid) for number, rfid in enumerate(rfids)]
 
-    await export.parquet(Source([sessions[:2], sessions[2:]]), tmp_path / "file.parquet", rfid=choice)
+    await export.parquet(make([sessions[:2], sessions[2:]]), tmp_path / "file.parquet", rfid=choice)
 
     assert (await read(tmp_path / "file.parquet"))["rfid"].to_pylist() == shown
 
 
-async def test_rfids_are_masked_unless_asked_for(tmp_path: Path) -> None:
-    await export.parquet(Source([[FULL]]), tmp_path / "file.parquet")
+async def test_rfids_are_masked_unless_asked_for(make: MakeSource, tmp_path: Path) -> None:
+    await export.parquet(make([[FULL]]), tmp_path / "file.parquet")
 
     assert (await read(tmp_path / "file.parquet"))["rfid"].to_pylist() == ["***2CD"]
 
 
 async def test_row_groups_are_full_however_small_the_batches_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: MakeSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parquet_file, "_ROWS_PER_GROUP", 100)
     sessions = [session(number) for number in range(250)]
     batches = [sessions[first : first + 10] for first in range(0, 250, 10)]
 
-    written = await export.parquet(Source(batches), tmp_path / "file.parquet")
+    written = await export.parquet(make(batches), tmp_path / "file.parquet")
 
     metadata = await asyncio.to_thread(pq.read_metadata, tmp_path / "file.parquet")
     assert [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)] == [100, 100, 50]
     assert written.sessions == 250
+
+
+@pytest.mark.parametrize(
+    ("energy", "kept"),
+    [(1e-7, Decimal(0)), (14.249999999999986, Decimal("14.25")), (2.0**60, None), (5, Decimal(5))],
+)
+async def test_the_energy_of_a_record_is_rounded_to_the_column(
+    energy: float, kept: Decimal | None, tmp_path: Path
+) -> None:
+    await export.parquet(Source([[session(energy=energy)]]), tmp_path / "file.parquet")
+
+    [row] = (await read(tmp_path / "file.parquet")).to_pylist()
+    assert (row["energy_kwh"], row["energy"]) == (kept, float(energy))
 
 
 def test_a_full_disk_is_one_error() -> None:
