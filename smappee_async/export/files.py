@@ -9,7 +9,6 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from smappee_async.defaults import SLICE_SESSIONS
 from smappee_async.export.new_file import NewFileThread
 from smappee_async.export.source import ArrowSource, Exported, OnProgress, SessionSource, closing, is_whole
 from smappee_async.export.text import CsvDialect, CsvText, JsonLinesText, SessionText, Zones
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 
 ItemT = TypeVar("ItemT")
 
+#: To format so many holds the event loop for one or two milliseconds.
+_SESSIONS_PER_STEP: Final = 100
 #: Text is written when there is so much of it, because to ask a thread costs as much as to format several sessions.
 _CHARACTERS_PER_WRITE: Final = 64 * 1024
 
@@ -117,12 +118,14 @@ async def _write_text(
             written = count
 
         async for batch in batches:
-            for first in range(0, len(batch.sessions), SLICE_SESSIONS):
-                sessions = batch.sessions[first : first + SLICE_SESSIONS]
+            for first in range(0, len(batch.sessions), _SESSIONS_PER_STEP):
+                sessions = batch.sessions[first : first + _SESSIONS_PER_STEP]
                 waiting.append(text.add(sessions))
                 count += len(sessions)
                 if sum(map(len, waiting)) >= _CHARACTERS_PER_WRITE:
                     await write_waiting()
+                else:
+                    await asyncio.sleep(0)
         waiting.append(text.end())
         await write_waiting()
         return count
