@@ -28,7 +28,7 @@ _MOST_DAYS: Final = 62
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 #: How many sessions, in quarters of the most.
 _SHADES: Final = ("░", "▒", "▓", "█")
-_SHADE_STYLES: Final = ("blue", "cyan", "yellow", "red")
+_SHADES_STYLE: Final = "yellow"
 _WIDEST_HOUR: Final = 4
 _ENERGY_STYLE: Final = "green"
 _SESSIONS_STYLE: Final = "blue"
@@ -234,7 +234,7 @@ def _shade(count: int, most: int) -> int | None:
 
 
 def _hour_style(shade: int | None) -> str:
-    return "dim" if shade is None else _SHADE_STYLES[shade]
+    return "dim" if shade is None else _SHADES_STYLE
 
 
 def _legend(most: int) -> Text:
@@ -243,6 +243,6 @@ def _legend(most: int) -> Text:
     for shade, sign in enumerate(_SHADES):
         first, last = shade * most // 4 + 1, (shade + 1) * most // 4
         if first <= last:
-            line.append(f"   {sign * 2} ", _SHADE_STYLES[shade])
+            line.append(f"   {sign * 2} ", _SHADES_STYLE)
             line.append(str(first) if first == last else f"{first:,}-{last:,}")
     return line
