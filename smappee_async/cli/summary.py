@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -117,7 +117,7 @@ async def _of_service(
                     summary.add(batch.sessions)
                     coverage.add(batch)
             missing += problems_of(stream)
-    return SummedUp(summary=summary, parks=parks, missing=missing)
+    return SummedUp(summary=summary, parks=parks, now=options.range_text.now, missing=missing)
 
 
 # --- a copy -----------------------------------------------------------------------------------------------------------
@@ -130,10 +130,10 @@ async def _of_copy(url: str, options: SummaryOptions, on_progress: ProgressCallb
     summary = SessionSummary(ZoneInfo(zone))
     wanted = [int(park) for park in options.parks]
     async with open_copy(url) as copy:
-        parks = [park for park in copy.parks if not wanted or park.service_location_id in wanted]
-        sessions = copy.sessions(wanted or None, time_range)
         if not copy.parks:
             raise ConfigurationError("the copy is empty", advice="Run a sync first, to the same place")
+        parks = [park for park in copy.parks if not wanted or park.service_location_id in wanted]
+        sessions = copy.sessions(wanted or None, time_range)
         count = done = 0
         async with sessions:
             async for batch in sessions.batches():
@@ -151,14 +151,15 @@ async def _of_copy(url: str, options: SummaryOptions, on_progress: ProgressCallb
             )
             for park in parks
         ],
-        missing=_missing(parks, time_range, options.range_text),
+        now=options.range_text.now,
+        missing=_missing(parks, time_range, options.range_text.now),
         is_copy=True,
     )
 
 
-def _missing(parks: Sequence[CopiedPark], time_range: TimeRange, range_text: RangeText) -> list[str]:
-    """What the copy lacks of a range. What is still to come when the command is run is not missing."""
-    end = min(time_range.end or range_text.now, range_text.now)
+def _missing(parks: Sequence[CopiedPark], time_range: TimeRange, now: datetime) -> list[str]:
+    """What the copy lacks of a range. What is still to come is not missing."""
+    is_over = time_range.end is not None and time_range.end <= now
     missing: list[str] = []
     for park in parks:
         where = f"park {park.service_location_id}"
@@ -167,10 +168,10 @@ def _missing(parks: Sequence[CopiedPark], time_range: TimeRange, range_text: Ran
             continue
         if park.since > time_range.start:
             missing.append(f"{where}: the copy begins at {_text(park.since)}")
-        if time_range.end is not None and time_range.end <= end and park.synced_until < time_range.end:
+        if is_over and time_range.end is not None and park.synced_until < time_range.end:
             missing.append(f"{where}: what started after the last sync, {_text(park.synced_until)}")
     return missing
 
 
-def _text(instant: object) -> str:
+def _text(instant: datetime) -> str:
     return f"{instant:%Y-%m-%dT%H:%M:%SZ}"

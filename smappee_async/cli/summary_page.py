@@ -90,10 +90,9 @@ class SummaryPage:
         yield Text(_counted(total, "ended"))
         if running.sessions:
             yield Text(f"{_counted(running, 'still open')} so far, not counted below")
-        for park in summed.parks if summed.is_copy else ():
-            if park.synced_until is not None and not (
-                park.time_range.end is not None and park.synced_until >= park.time_range.end
-            ):
+        for park in summed.parks:
+            end = park.time_range.end
+            if park.synced_until is not None and (end is None or park.synced_until < end):
                 until = f"{park.synced_until:%Y-%m-%d %H:%M} UTC"
                 yield Text(f"Park {park.service_location_id}: as the copy had it at its last sync, {until}")
         for line in summed.missing:
