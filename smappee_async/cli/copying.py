@@ -40,8 +40,8 @@ def failed(failures: Iterable[ParkFailure]) -> list[str]:
 
 
 def missing_of_copy(parks: Iterable[CopiedPark], time_range: TimeRange, now: datetime) -> list[str]:
-    """What the copy lacks of a range. What is still to come when the command is run is not missing."""
-    end = min(time_range.end or now, now)
+    """What the copy lacks of a range. What is still to come is not missing."""
+    is_over = time_range.end is not None and time_range.end <= now
     missing: list[str] = []
     for park in parks:
         where = f"park {park.service_location_id}"
@@ -50,7 +50,7 @@ def missing_of_copy(parks: Iterable[CopiedPark], time_range: TimeRange, now: dat
             continue
         if park.since > time_range.start:
             missing.append(f"{where}: the copy begins at {_text(park.since)}")
-        if time_range.end is not None and time_range.end <= end and park.synced_until < time_range.end:
+        if is_over and time_range.end is not None and park.synced_until < time_range.end:
             missing.append(f"{where}: what started after the last sync, {_text(park.synced_until)}")
     return missing
 

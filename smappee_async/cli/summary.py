@@ -116,7 +116,7 @@ async def _of_service(
                     summary.add(batch.sessions)
                     coverage.add(batch)
             missing += problems_of(stream)
-    return SummedUp(summary=summary, parks=parks, missing=missing)
+    return SummedUp(summary=summary, parks=parks, now=options.range_text.now, missing=missing)
 
 
 # --- a copy -----------------------------------------------------------------------------------------------------------
@@ -129,10 +129,10 @@ async def _of_copy(url: str, options: SummaryOptions, on_progress: ProgressCallb
     summary = SessionSummary(ZoneInfo(zone))
     wanted = [int(park) for park in options.parks]
     async with open_copy(url) as copy:
-        parks = [park for park in copy.parks if not wanted or park.service_location_id in wanted]
-        sessions = copy.sessions(wanted or None, time_range)
         if not copy.parks:
             raise ConfigurationError("the copy is empty", advice="Run a sync first, to the same place")
+        parks = [park for park in copy.parks if not wanted or park.service_location_id in wanted]
+        sessions = copy.sessions(wanted or None, time_range)
         count = done = 0
         async with sessions:
             async for batch in sessions.batches():
@@ -150,6 +150,7 @@ async def _of_copy(url: str, options: SummaryOptions, on_progress: ProgressCallb
             )
             for park in parks
         ],
+        now=options.range_text.now,
         missing=missing_of_copy(parks, time_range, options.range_text.now),
         is_copy=True,
     )

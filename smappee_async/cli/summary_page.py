@@ -28,7 +28,7 @@ _MOST_DAYS: Final = 62
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 #: How many sessions, in quarters of the most.
 _SHADES: Final = ("░", "▒", "▓", "█")
-_SHADE_STYLES: Final = ("blue", "cyan", "yellow", "red")
+_SHADES_STYLE: Final = "yellow"
 _WIDEST_HOUR: Final = 4
 _ENERGY_STYLE: Final = "green"
 _SESSIONS_STYLE: Final = "blue"
@@ -90,10 +90,9 @@ class SummaryPage:
         yield Text(_counted(total, "ended"))
         if running.sessions:
             yield Text(f"{_counted(running, 'still open')} so far, not counted below")
-        for park in summed.parks if summed.is_copy else ():
-            if park.synced_until is not None and not (
-                park.time_range.end is not None and park.synced_until >= park.time_range.end
-            ):
+        for park in summed.parks:
+            end = park.time_range.end
+            if park.synced_until is not None and (end is None or park.synced_until < end):
                 until = f"{park.synced_until:%Y-%m-%d %H:%M} UTC"
                 yield Text(f"Park {park.service_location_id}: as the copy had it at its last sync, {until}")
         for line in summed.missing:
@@ -234,7 +233,7 @@ def _shade(count: int, most: int) -> int | None:
 
 
 def _hour_style(shade: int | None) -> str:
-    return "dim" if shade is None else _SHADE_STYLES[shade]
+    return "dim" if shade is None else _SHADES_STYLE
 
 
 def _legend(most: int) -> Text:
@@ -243,6 +242,6 @@ def _legend(most: int) -> Text:
     for shade, sign in enumerate(_SHADES):
         first, last = shade * most // 4 + 1, (shade + 1) * most // 4
         if first <= last:
-            line.append(f"   {sign * 2} ", _SHADE_STYLES[shade])
+            line.append(f"   {sign * 2} ", _SHADES_STYLE)
             line.append(str(first) if first == last else f"{first:,}-{last:,}")
     return line

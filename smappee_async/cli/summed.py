@@ -31,21 +31,23 @@ class SummedUp:
     """The sums, and what they are of.
 
     :param missing: a line for each thing that could not be read; empty if nothing is missing.
+    :param now: when the command was run: days that are still to come are left out.
     :param is_copy: whether a copy was read.
     """
 
     summary: SessionSummary
     parks: Sequence[SummedPark]
+    now: datetime
     missing: Sequence[str] = ()
     is_copy: bool = False
 
     def days(self) -> tuple[date, date] | None:
         """The first and the last day; with an open end, the last one that has a session. ``None`` if there is none."""
-        ranges = [local_days(park.time_range, ZoneInfo(park.zone)) for park in self.parks]
-        ends = [last for _, last in ranges if last is not None]
-        if len(ends) < len(ranges):
-            ends += self.summary.days
-        if not ends:
-            return None
-        first = min(first for first, _ in ranges)
-        return first, max(first, *ends)
+        first: list[date] = []
+        last: list[date] = list(self.summary.days)
+        for park in self.parks:
+            begin, end = local_days(park.time_range, ZoneInfo(park.zone))
+            first.append(begin)
+            if end is not None:
+                last.append(max(begin, min(end, self.now.astimezone(ZoneInfo(park.zone)).date())))
+        return (min(first), max(last)) if first and last else None

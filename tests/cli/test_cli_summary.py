@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pty
@@ -15,6 +16,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+
+from smappee_async.sync import SqliteStore
 
 from .harness import Cloud, Run, Start
 
@@ -50,11 +53,11 @@ def copy(call: Run, cloud: Cloud, tmp_path: Path) -> str:
 
 
 def test_the_sums_are_those_of_the_ledger(run: Run, cloud: Cloud) -> None:
-    ended_ = run("summary", *cloud.parks, *UTC_MONTH, "--json", "--rfid", "show")
+    done = run("summary", *cloud.parks, *UTC_MONTH, "--json", "--rfid", "show")
     truth = ended(cloud, *cloud.parks)
-    found = sums(ended_.out)
+    found = sums(done.out)
 
-    assert (ended_.code, ended_.err) == (0, "")
+    assert (done.code, done.err) == (0, "")
     assert found["is_complete"] is True
     assert found["missing"] == []
     assert found["total"] == {"sessions": len(truth), "energy_kwh": str(kwh(truth)), "without_energy": 0}
@@ -152,6 +155,13 @@ def test_nothing_is_a_page_of_its_own(call: Run, cloud: Cloud) -> None:
 
     assert done.out == f"Park {cloud.parks[0]}, 2010-01-01 (UTC)\n0 sessions ended: 0.00 kWh\n"
     assert done.code == 0
+
+
+def test_days_that_are_still_to_come_are_left_out(call: Run, cloud: Cloud) -> None:
+    found = sums(call("summary", cloud.parks[0], "--range", "2026-10-01..9000-01-01", "--tz", "UTC", "--json").out)
+
+    assert found["days"][0]["date"] == "2026-10-01"
+    assert "2026-10-30" < found["days"][-1]["date"] < "9000"
 
 
 # --- what is missing --------------------------------------------------------------------------------------------------
@@ -262,6 +272,24 @@ def test_a_copy_that_was_synced_too_early_is_incomplete(call: Run, copy: str, cl
     assert sums(done.out)["missing"] == [
         f"park {cloud.parks[0]}: what started after the last sync, 2020-01-02T21:20:00Z"
     ]
+
+
+def test_an_empty_copy_is_an_error_with_advice(call: Run, tmp_path: Path) -> None:
+    async def make() -> None:
+        async with SqliteStore(tmp_path / "copy.db"):
+            pass
+
+    asyncio.run(make())
+    done = call("summary", "--from", f"sqlite:///{tmp_path / 'copy.db'}", *MONTH)
+    assert done.code == 2
+    assert "the copy is empty" in done.err
+    assert "Run a sync first" in done.err
+
+
+def test_a_park_that_the_copy_does_not_have_is_an_error(call: Run, copy: str) -> None:
+    done = call("summary", 99, "--from", copy, *MONTH)
+    assert done.code == 2
+    assert "does not have park 99" in done.err
 
 
 def test_a_copy_that_does_not_exist_is_an_error(call: Run, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 from urllib.parse import quote
 
@@ -169,6 +170,25 @@ async def test_what_vanished_comes_only_if_it_is_asked_for(place: Place, store: 
     async with open_copy(place.url) as copy:
         assert [each.id for each in await copy.sessions().collect()] == [2]
         assert [each.id for each in await copy.sessions(include_vanished=True).collect()] == [1, 2]
+
+
+async def test_what_comes_is_what_was_written_selected_and_sorted(place: Place, store: SyncStore) -> None:
+    chance = Random(5)
+    written = [
+        of(number, BEGIN_MS + chance.randrange(10) * HOUR_MS, park, energy=chance.random() * 50)
+        for park in (PARK, OTHER)
+        for number in chance.sample(range(1, 1_000), 300)
+    ]
+    for park in (PARK, OTHER):
+        await write(store, *(each for each in written if each.service_location_id == park), park=park)
+
+    async with open_copy(place.url) as copy:
+        for _ in range(10):
+            start, end = sorted(chance.sample(range(12), 2))
+            one = TimeRange.from_ms(BEGIN_MS + start * HOUR_MS, BEGIN_MS + end * HOUR_MS)
+            expected = [each for each in written if one.start <= each.started_at < (one.end or each.started_at)]
+            expected.sort(key=lambda each: (each.service_location_id or 0, each.from_ms, each.id))
+            assert await copy.sessions(time_range=one).collect() == expected
 
 
 async def test_batches_are_of_one_park_each_and_the_last_one_says_so(
