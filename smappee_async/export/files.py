@@ -63,6 +63,8 @@ async def jsonl(
 ) -> Exported:
     """Write sessions as JSON lines: one object for each, with the columns of every table.
 
+    Instants are texts in UTC, and ``energy_kwh`` is exact decimal text; ``null`` stands for what is missing.
+
     :param source: as for :func:`csv`, as are the other arguments and the errors.
     """
     return await _write_text(source, path, JsonLinesText(rfid), on_progress)

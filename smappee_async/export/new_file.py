@@ -94,9 +94,9 @@ class NewFileThread:
     async def __aenter__(self) -> Self:
         try:
             self.file = await self.run(self._block.__enter__)
-        except BaseException as error:
-            # If the caller was cancelled, the file may be opened all the same, and is removed then.
-            self._thread.submit(self._block.__exit__, type(error), error, None)
+        except BaseException:
+            # If the caller was cancelled, the file may be opened all the same. This removes it then.
+            self._thread.submit(self._block.__exit__, asyncio.CancelledError, asyncio.CancelledError(), None)
             self._thread.shutdown(wait=False)
             raise
         return self
