@@ -26,8 +26,9 @@ from smappee_async.limits import Limits, RetryPolicy
 from smappee_async.models import ServiceLocation, ServiceLocationInfo
 from smappee_async.protocol import requests, responses
 from smappee_async.query.fetch import Fetcher
+from smappee_async.query.reading import Service
 from smappee_async.query.session_query import Park, QueryOptions, SessionQuery
-from smappee_async.query.stream import Service, SessionStream
+from smappee_async.query.stream import SessionStream
 from smappee_async.query.truncation import TruncationCheck
 from smappee_async.timerange import TimeRange
 from smappee_async.transport.call import CallCost, Caller, CallResult, ReadResponse, ResultT

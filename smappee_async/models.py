@@ -109,6 +109,15 @@ def is_certainly_completed(to_ms: int | None, status: SessionStatus) -> bool:
     return to_ms is not None and status == SessionStatus.STOPPED
 
 
+def exact_energy_kwh(energy: float | None, start_reading: float | None, stop_reading: float | None) -> Decimal | None:
+    """The energy that was reported, else the difference of the readings, in kWh; ``None`` if neither is known."""
+    if energy is not None:
+        return Decimal(repr(energy))
+    if start_reading is None or stop_reading is None:
+        return None
+    return _EXACT.subtract(Decimal(repr(stop_reading)), Decimal(repr(start_reading)))
+
+
 def show_names(extra: Mapping[str, JsonValue]) -> str:
     """The text that ``repr`` shows: the keys only, because the values of unknown keys may name a person."""
     return f"<{', '.join(extra) or 'nothing'}>"
@@ -203,11 +212,7 @@ class ChargingSession:
 
         Computed from the shortest texts of the numbers, so that 115.21 - 100.96 is exactly 14.25.
         """
-        if self.energy is not None:
-            return Decimal(repr(self.energy))
-        if self.start_reading is None or self.stop_reading is None:
-            return None
-        return _EXACT.subtract(Decimal(repr(self.stop_reading)), Decimal(repr(self.start_reading)))
+        return exact_energy_kwh(self.energy, self.start_reading, self.stop_reading)
 
     @property
     def is_certainly_active(self) -> bool:
@@ -318,3 +323,6 @@ class StreamStats:
     """Requests sent again after a failure."""
     bytes: int = 0
     """Size of the responses, uncompressed."""
+    columnar: int = 0
+    """Sessions of large responses that went straight into columns, with ``arrow()`` or ``table()``. All others were
+    read as records first, which holds the event loop longer and means the same."""

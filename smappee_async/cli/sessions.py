@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -26,6 +26,9 @@ from smappee_async.models import ChargingSession, SessionBatch, SessionState
 from smappee_async.query.session_query import OnError, Order, SessionQuery
 from smappee_async.query.stream import SessionStream
 from smappee_async.timerange import TimeRange
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: How many sessions are written at once if they are read one by one.
 _SESSIONS_PER_WRITE: Final = 500
@@ -116,6 +119,9 @@ class _Selected:
 
     def batches(self) -> AsyncIterator[SessionBatch]:
         return self.stream.batches()
+
+    def arrow(self) -> AsyncIterator[pa.RecordBatch]:
+        return self.stream.arrow()
 
     @property
     def failures(self) -> Sequence[object]:

@@ -99,9 +99,7 @@ async def parquet(
 
 def _load_parquet() -> ModuleType:
     import_module("smappee_async.tables.schema")  # first, because it says which extra is not installed
-    module = import_module("smappee_async.export.parquet_file")
-    module.load()
-    return module
+    return import_module("smappee_async.export.parquet_file")
 
 
 async def _write_text(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Sequence
-from decimal import Context, Decimal
 from functools import partial
 from typing import BinaryIO, Final
 
@@ -16,21 +14,14 @@ import pyarrow.parquet as pq
 from smappee_async.defaults import SLICE_SESSIONS
 from smappee_async.export.new_file import NewFileThread
 from smappee_async.export.source import OnProgress, closing
-from smappee_async.models import ChargingSession, SessionBatch
+from smappee_async.models import SessionBatch
 from smappee_async.rfid import ShownRfid, rfid_as
-from smappee_async.tables.columns import COLUMNS, Column
-from smappee_async.tables.schema import ENERGY, SCHEMA
+from smappee_async.tables.batches import schema_batch
+from smappee_async.tables.records import columns_of_records
+from smappee_async.tables.schema import SCHEMA, table_of
 
-_ENERGY_STEP: Final = Decimal(1).scaleb(-ENERGY.scale)
-_ENERGY_LIMIT: Final = Decimal(10) ** (ENERGY.precision - ENERGY.scale)
-_WIDE: Final = Context(prec=1100)
 #: Rows of a row group, which is what is held in memory: about 16 MB. Readers skip and share out whole row groups.
 _ROWS_PER_GROUP: Final = 64 * 1024
-
-
-def load() -> None:
-    """Do what pyarrow does once, with the first array: it imports pandas, if that is installed."""
-    pa.array([0])
 
 
 async def as_arrow(batches: AsyncIterator[SessionBatch]) -> AsyncIterator[pa.RecordBatch]:
@@ -38,29 +29,11 @@ async def as_arrow(batches: AsyncIterator[SessionBatch]) -> AsyncIterator[pa.Rec
     async with closing(batches):
         async for batch in batches:
             for first in range(0, len(batch.sessions), SLICE_SESSIONS):
-                yield _record_batch(batch.sessions[first : first + SLICE_SESSIONS])
+                sessions = batch.sessions[first : first + SLICE_SESSIONS]
+                parks = [session.service_location_id for session in sessions]
+                extras = [session.extra for session in sessions]
+                yield schema_batch(columns_of_records(sessions, parks, extras))
                 await asyncio.sleep(0)
-
-
-def _record_batch(sessions: Sequence[ChargingSession]) -> pa.RecordBatch:
-    arrays = [
-        pa.array([_value(column, column.of(session)) for session in sessions], SCHEMA.field(column.name).type)
-        for column in COLUMNS
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
-
-
-def _value(column: Column, value: object) -> object:
-    match column.kind, value:
-        case "energy", Decimal():
-            # Too large for the column is no energy that a charger gave.
-            return value.quantize(_ENERGY_STEP, context=_WIDE) if abs(value) < _ENERGY_LIMIT else None
-        case "number", int():
-            return float(value)  # pyarrow refuses a whole number that a float cannot hold exactly
-        case "numbers", str():
-            return list(map(float, json.loads(value)))
-        case _:
-            return value
 
 
 async def write_parquet(
@@ -103,7 +76,7 @@ class _Writer:
         """Write rows, as one row group unless there are too many."""
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._file, SCHEMA, compression="zstd")
-        table = with_rfids(pa.Table.from_batches(batches, SCHEMA), self._rfid)
+        table = with_rfids(table_of(batches), self._rfid)
         self._writer.write_table(table, row_group_size=_ROWS_PER_GROUP)
 
     def close(self) -> None:

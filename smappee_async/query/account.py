@@ -26,6 +26,7 @@ class StreamAccount(Opaque, msgspec.Struct, eq=False):
     :ivar invalid: records that cannot be read.
     :ivar failures: chunks that could not be read.
     :ivar unknown_statuses: how often each status came that the documentation does not name.
+    :ivar columnar: records that were kept, and went straight into columns.
     :ivar cost: what the calls have cost.
     """
 
@@ -38,6 +39,7 @@ class StreamAccount(Opaque, msgspec.Struct, eq=False):
     conflicts: int = 0
     forgotten: int = 0
     chunks: int = 0
+    columnar: int = 0
     invalid: list[InvalidRecord] = msgspec.field(default_factory=list)
     failures: list[ChunkFailure] = msgspec.field(default_factory=list)
     unknown_statuses: dict[str, int] = msgspec.field(default_factory=dict)
@@ -57,6 +59,7 @@ class StreamAccount(Opaque, msgspec.Struct, eq=False):
             invalid=len(self.invalid),
             unknown_statuses=sum(self.unknown_statuses.values()),
             chunks=self.chunks,
+            columnar=self.columnar,
             requests=self.cost.requests,
             retries=self.cost.retries,
             bytes=self.cost.bytes,

@@ -57,6 +57,10 @@ def pack_all(records: Iterable[Identifiable]) -> list[int]:
     ]
 
 
+def _pack(from_ms: int, to_ms: int | None, serial_number: str) -> int:
+    return ((from_ms << _TIME_BITS | (to_ms or 0)) << _STATION_BITS) | (hash(serial_number) & _STATION)
+
+
 def is_same(packed: int, other: int) -> bool:
     """Whether two records with one id are of one session: they agree in station and start."""
     return packed >> _START_SHIFT == other >> _START_SHIFT and packed & _STATION == other & _STATION
@@ -97,16 +101,36 @@ def free_key(sessions: Mapping[Key, object], session_id: int) -> Key | None:
     return next((key for key in keys_of(session_id) if key not in sessions), None)
 
 
+class KeptColumns(Protocol):
+    """Sessions that are remembered as columns, because packing takes longer than reading columns does."""
+
+    def __len__(self) -> int: ...
+
+    def near_the_edges(self, time_range: TimeRange, within_ms: int) -> KeptColumns:
+        """Those that started near an edge of a time range."""
+        ...
+
+    def rows(self) -> Iterable[tuple[int, int, int | None, str]]:
+        """Id, start, end and serial number of each."""
+        ...
+
+
+def pack_columns(columns: KeptColumns) -> Packed:
+    """The sessions of columns, whose ids are distinct, packed."""
+    return {row[0]: _pack(*row[1:]) for row in columns.rows()}
+
+
 class _Chunk(Opaque, msgspec.Struct, eq=False):
-    """What is remembered of one chunk."""
+    """What is remembered of one chunk: packed sessions by their keys, or columns."""
 
     target: Target
     time_range: TimeRange
-    keys: Sequence[Key]
+    keys: Sequence[Key] = ()
+    columns: KeptColumns | None = None
 
     @property
     def cost(self) -> int:
-        return len(self.keys) + _CHUNK_COST
+        return (len(self.keys) if self.columns is None else len(self.columns)) + _CHUNK_COST
 
 
 class KeptSessions:
@@ -122,21 +146,25 @@ class KeptSessions:
         self._most = most
         self._sessions: dict[Target, Packed] = {}
         self._numbers = count()
-        self._chunks_of: dict[Target, list[int]] = {}
+        self._chunks_of: dict[Target, dict[int, _Chunk]] = {}
         self._whole: OrderedDict[int, _Chunk] = OrderedDict()
         self._reduced: OrderedDict[int, _Chunk] = OrderedDict()
         self._cost = 0
 
     def __len__(self) -> int:
         """How many sessions are remembered."""
-        return sum(map(len, self._sessions.values()))
+        return self._cost - _CHUNK_COST * (len(self._whole) + len(self._reduced))
 
     def __bool__(self) -> bool:
-        return bool(self._sessions)
+        return bool(self._chunks_of)
 
     def of(self, target: Target) -> Packed:
-        """The sessions of a target. What is put into it is remembered only with :meth:`add`."""
+        """The packed sessions of a target. What is put into it is remembered only with :meth:`add`."""
         return self._sessions.get(target, {})
+
+    def columns_of(self, target: Target) -> list[KeptColumns]:
+        """The sessions of a target that are remembered as columns."""
+        return [each.columns for each in self._chunks_of.get(target, {}).values() if each.columns is not None]
 
     def add(self, target: Target, time_range: TimeRange, sessions: Packed, keys: Sequence[Key]) -> int:
         """Remember the sessions of a chunk; returns how many others were forgotten for it.
@@ -147,49 +175,77 @@ class KeptSessions:
         if not keys:
             return 0
         self._sessions[target] = sessions
-        self._remember(self._whole, next(self._numbers), _Chunk(target, time_range, keys))
+        return self._add(_Chunk(target, time_range, keys))
+
+    def add_columns(self, target: Target, time_range: TimeRange, columns: KeptColumns) -> int:
+        """Remember sessions as columns. None of their ids is remembered of the target already."""
+        return self._add(_Chunk(target, time_range, columns=columns)) if len(columns) else 0
+
+    def pack_columns(self, target: Target, sessions: Packed) -> None:
+        """Pack the sessions of a target that are remembered as columns, because one of their ids comes again.
+
+        :param sessions: what :meth:`of` gave; they are put into it.
+        """
+        for chunk in self._chunks_of.get(target, {}).values():
+            if chunk.columns is not None:
+                packed = pack_columns(chunk.columns)
+                sessions |= packed
+                chunk.keys, chunk.columns = list(packed), None
+                self._sessions[target] = sessions
+
+    def drop(self, target: Target) -> None:
+        """Forget a target of which nothing more is to come."""
+        self._sessions.pop(target, None)
+        for number, chunk in self._chunks_of.pop(target, {}).items():
+            self._cost -= chunk.cost
+            if self._whole.pop(number, None) is None:
+                del self._reduced[number]
+
+    def _add(self, chunk: _Chunk) -> int:
+        self._remember(self._whole, next(self._numbers), chunk)
         forgotten = 0
         while self._cost > self._most:
             forgotten += self._reduce() if self._whole else self._forget()
         return forgotten
 
-    def drop(self, target: Target) -> None:
-        """Forget a target of which nothing more is to come."""
-        if self._sessions.pop(target, None) is None:
-            return
-        for number in self._chunks_of.pop(target):
-            chunk = self._whole.pop(number, None) or self._reduced.pop(number, None)
-            self._cost -= 0 if chunk is None else chunk.cost
-
     def _remember(self, where: OrderedDict[int, _Chunk], number: int, chunk: _Chunk) -> None:
         where[number] = chunk
-        self._chunks_of.setdefault(chunk.target, []).append(number)
+        self._chunks_of.setdefault(chunk.target, {})[number] = chunk
         self._cost += chunk.cost
 
     def _reduce(self) -> int:
         """Reduce the oldest chunk to its edges."""
         number, chunk = self._whole.popitem(last=False)
-        sessions = self._sessions[chunk.target]
-        near = [key for key in chunk.keys if _is_near_an_edge(sessions[key], chunk.time_range)]
-        forgotten = self._take_out(number, chunk, set(chunk.keys).difference(near))
-        if near:
-            self._remember(self._reduced, number, _Chunk(chunk.target, chunk.time_range, near))
-        return forgotten
+        if chunk.columns is not None:
+            near_columns = chunk.columns.near_the_edges(chunk.time_range, MOVED_WITHIN_MS)
+            near = _Chunk(chunk.target, chunk.time_range, columns=near_columns)
+        else:
+            sessions = self._sessions[chunk.target]
+            near = _Chunk(
+                chunk.target,
+                chunk.time_range,
+                [key for key in chunk.keys if _is_near_an_edge(sessions[key], chunk.time_range)],
+            )
+        self._take_out(number, chunk, set(chunk.keys).difference(near.keys))
+        if near.cost > _CHUNK_COST:
+            self._remember(self._reduced, number, near)
+        return chunk.cost - near.cost
 
     def _forget(self) -> int:
         """Forget the oldest chunk of those that were reduced."""
         number, chunk = self._reduced.popitem(last=False)
-        return self._take_out(number, chunk, chunk.keys)
+        self._take_out(number, chunk, chunk.keys)
+        return chunk.cost - _CHUNK_COST
 
-    def _take_out(self, number: int, chunk: _Chunk, keys: Sequence[Key] | set[Key]) -> int:
+    def _take_out(self, number: int, chunk: _Chunk, keys: Iterable[Key]) -> None:
         self._cost -= chunk.cost
-        self._chunks_of[chunk.target].remove(number)
-        sessions = self._sessions[chunk.target]
+        del self._chunks_of[chunk.target][number]
         for key in keys:
-            del sessions[key]
-        if not sessions:
-            del self._sessions[chunk.target], self._chunks_of[chunk.target]
-        return len(keys)
+            del self._sessions[chunk.target][key]
+        if not self._chunks_of[chunk.target]:
+            del self._chunks_of[chunk.target]
+        if chunk.target in self._sessions and not self._sessions[chunk.target]:
+            del self._sessions[chunk.target]
 
 
 def _is_near_an_edge(packed: int, time_range: TimeRange) -> bool:

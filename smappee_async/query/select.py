@@ -6,7 +6,7 @@ it is selected, and columns can be selected in the same way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol, cast
 
 import msgspec
@@ -53,7 +53,7 @@ def _certain(rule: _Rule, to_ms: int | None) -> frozenset[SessionStatus] | None:
 
 #: For each state the statuses that are certainly of the other one: without an end, and with an end. Tabled, because a
 #: call of the rule for each record would cost a third of the selection.
-_OTHER_STATE: Final[Mapping[SessionState, tuple[frozenset[SessionStatus] | None, frozenset[SessionStatus] | None]]] = {
+OTHER_STATE: Final[Mapping[SessionState, tuple[frozenset[SessionStatus] | None, frozenset[SessionStatus] | None]]] = {
     "completed": (_certain(is_certainly_active, None), _certain(is_certainly_active, LATEST_MS)),
     "active": (_certain(is_certainly_completed, None), _certain(is_certainly_completed, LATEST_MS)),
     "all": (None, None),
@@ -108,7 +108,7 @@ class Selection:
         self._chunk = chunk
         self._start_ms = chunk.time_range.start_ms
         self._end_ms = chunk.time_range.end_ms or LATEST_MS
-        self._other_without_end, self._other_with_end = _OTHER_STATE[state]
+        self._other_without_end, self._other_with_end = OTHER_STATE[state]
         self._account = account
         self._on_unknown_status = on_unknown_status
         self._on_conflict = on_conflict
@@ -134,14 +134,42 @@ class Selection:
                 account.filtered += 1
             else:
                 seen[session_id] = record
-                if status is not _STOPPED and not status.is_known:
-                    self._count_unknown(status)
+                if status is not _STOPPED:
+                    self.count_unknown(status)
                 continue
             left_out.append(position)
         account.kept += len(records) - len(left_out)
         if len(seen) >= _PACK_FROM:
             self._pack()
         return left_out
+
+    @property
+    def earlier(self) -> Packed:
+        """The packed sessions of the target."""
+        return self._earlier
+
+    @property
+    def has_kept(self) -> bool:
+        """Whether sessions of the target are known here."""
+        return bool(self._seen or self._earlier)
+
+    def has_any(self, ids: Iterable[int]) -> bool:
+        """Whether a session with one of these ids was kept."""
+        return not (self._seen.keys().isdisjoint(ids) and self._earlier.keys().isdisjoint(ids))
+
+    def keep_packed(self, sessions: Packed) -> None:
+        """Take note of sessions of the chunk that were kept elsewhere; none of their ids was kept here."""
+        self._earlier |= sessions
+        self._keys += sessions
+
+    def count_unknown(self, status: SessionStatus, sessions: int = 1) -> None:
+        """Count sessions that were kept, if the documentation does not name their status."""
+        if status.is_known:
+            return
+        counts = self._account.unknown_statuses
+        if status not in counts:
+            self._on_unknown_status(status)
+        counts[status] = counts.get(status, 0) + sessions
 
     def kept(self) -> tuple[Packed, list[Key]]:
         """The sessions that were kept, packed with those of earlier chunks; and the keys of those of this chunk."""
@@ -186,12 +214,6 @@ class Selection:
         self._has_conflict = True
         self._account.conflicts += 1
 
-    def _count_unknown(self, status: SessionStatus) -> None:
-        counts = self._account.unknown_statuses
-        if status not in counts:
-            self._on_unknown_status(status)
-        counts[status] = counts.get(status, 0) + 1
-
 
 def select_sessions(
     chunk: Chunk,
@@ -222,19 +244,31 @@ def select_sessions(
     slices = [each for response in reversed(responses) for each in _slices(response)]
     for number, (part, first) in enumerate(slices, 1):
         received = len(part)
-        records = part if isinstance(part, WireRecords) else SESSION_READER.decode(part)
-        if records is None:
-            records = unwrap(_decode_odd(chunk, cast("list[msgspec.Raw]", part), first, account, on_invalid))
+        records = decode_slice(part, first, chunk, account, on_invalid)
         account.received += received
         if left_out := selection.left_out(records.wires):
             records.leave_out(left_out)
         if kept is not None and number == len(slices):
-            _remember(chunk, selection, account, kept, has_more=has_more)
+            remember(chunk, selection, account, kept, has_more=has_more)
         yield records.build(chunk.target.service_location_id), number == len(slices)
     if not slices:
         if kept is not None:
-            _remember(chunk, selection, account, kept, has_more=has_more)
+            remember(chunk, selection, account, kept, has_more=has_more)
         yield [], True
+
+
+def decode_slice(
+    part: SessionRecords, first: int, chunk: Chunk, account: StreamAccount, on_invalid: OnInvalid
+) -> WireRecords[ChargingSession]:
+    """The records of a slice that can be read.
+
+    :param first: the index of the first record of the slice in its response.
+    :raises ResponseDecodeError: a record cannot be read, with ``on_invalid="raise"``.
+    """
+    records = part if isinstance(part, WireRecords) else SESSION_READER.decode(part)
+    if records is None:
+        records = unwrap(_decode_odd(chunk, cast("list[msgspec.Raw]", part), first, account, on_invalid))
+    return records
 
 
 def _slices(response: SessionRecords) -> list[tuple[SessionRecords, int]]:
@@ -244,9 +278,8 @@ def _slices(response: SessionRecords) -> list[tuple[SessionRecords, int]]:
     return [(response[first : first + SLICE_SESSIONS], first) for first in range(0, len(response), SLICE_SESSIONS)]
 
 
-def _remember(
-    chunk: Chunk, selection: Selection, account: StreamAccount, kept: KeptSessions, *, has_more: bool
-) -> None:
+def remember(chunk: Chunk, selection: Selection, account: StreamAccount, kept: KeptSessions, *, has_more: bool) -> None:
+    """Remember the sessions of a chunk that was read, or forget all of its target if no more chunks may come."""
     if has_more:
         account.forgotten += kept.add(chunk.target, chunk.time_range, *selection.kept())
     else:

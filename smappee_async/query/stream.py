@@ -2,56 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import operator
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Self
 
-import msgspec
-
-from smappee_async.defaults import SLICE_SESSIONS
-from smappee_async.errors import SmappeeError
-from smappee_async.events import ClientEvent, EventReporter
-from smappee_async.limits import Limits
 from smappee_async.models import ChargingSession, ChunkFailure, InvalidRecord, SessionBatch, StreamStats
-from smappee_async.query.account import StreamAccount
-from smappee_async.query.checkpoint import Checkpoint, Progress
-from smappee_async.query.fetch import Fetcher
-from smappee_async.query.kept import KeptSessions
-from smappee_async.query.merge import merge_by_start
-from smappee_async.query.plan import Chunk, Plan
-from smappee_async.query.read_chunk import ChunkReader, FetchedChunk
-from smappee_async.query.select import select_sessions
+from smappee_async.query.checkpoint import Checkpoint
+from smappee_async.query.reading import Service, StreamReader
 from smappee_async.query.session_query import SessionQuery
-from smappee_async.query.target import Target
-from smappee_async.query.truncation import TruncationCheck
-from smappee_async.secret import Opaque
-from smappee_async.transport.call import Caller
 
-#: The cost of a response besides its sessions, expressed in sessions.
-_SMALL_RESPONSE: Final = 50
-_BY_START: Final = operator.attrgetter("from_ms", "id")
-_START_MS: Final[Callable[[ChargingSession], int]] = operator.attrgetter("from_ms")
-
-
-class Service(Opaque, msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """What a stream needs of the open client.
-
-    :param truncation: what is known of silent limits on responses; shared by all streams.
-    :param check: raises :class:`ClientClosed` unless the client can be used from this loop and process.
-    :param opened: is given each fetcher, so that closing the client stops it.
-    """
-
-    caller: Caller
-    base_url: str
-    limits: Limits
-    truncation: TruncationCheck
-    reporter: EventReporter
-    check: Callable[[], None]
-    opened: Callable[[Fetcher], None]
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class SessionStream:
@@ -64,12 +25,12 @@ class SessionStream:
         async with stream:                      # leaves nothing behind, however the block ends
             async for batch in stream.batches(): ...
 
-    A stream is read once, by one task, either by session or by batch. It ends normally only if every chunk was read
-    whole, or is listed in :attr:`failures`.
+    A stream is read once, by one task, in one of these ways: by session, by batch, or by record batch. It ends normally
+    only if every chunk was read whole, or is listed in :attr:`failures`.
     """
 
     def __init__(self, query: SessionQuery, service: Service) -> None:
-        self._reader = _Reader(query, service)
+        self._reader = StreamReader(query, service)
         self._by_start = query.order == "start"
         self._sessions: AsyncGenerator[ChargingSession, None] | None = None
 
@@ -92,6 +53,28 @@ class SessionStream:
         batches come by the start of their time range, and sessions by start within each.
         """
         return self._reader.batches()
+
+    def arrow(self) -> AsyncIterator[pa.RecordBatch]:
+        """The same sessions as record batches of up to a few thousand rows, for pandas, polars, DuckDB and Parquet.
+
+        The schema is always :data:`smappee_async.tables.schema.SCHEMA`. The account, the failures, the checkpoint and
+        the errors mean the same as for sessions; a checkpoint includes the current batch. Large responses are read in a
+        thread and hold the event loop little; with ``order="start"`` every session is read as a record first.
+
+        It needs the extra ``arrow``. The first call imports pyarrow, which takes 0.3 s: a program whose event loop must
+        not wait so long imports ``smappee_async.tables.schema`` when it starts.
+
+        :raises ImportError: pyarrow is not installed.
+        """
+        return self._reader.arrow()
+
+    async def table(self) -> pa.Table:
+        """All sessions as one table, in which :meth:`arrow` gives them, for queries whose result fits in memory."""
+        batches = self.arrow()
+        from smappee_async.tables.schema import table_of  # noqa: PLC0415 - imports pyarrow
+
+        async with self:
+            return table_of([batch async for batch in batches])
 
     async def collect(self) -> list[ChargingSession]:
         """All sessions as a list: for queries whose result is known to fit in memory."""
@@ -142,205 +125,3 @@ class SessionStream:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-class _Reader:
-    """Does the work of a stream, and holds no reference to it."""
-
-    def __init__(self, query: SessionQuery, service: Service) -> None:
-        self.account = StreamAccount()
-        self.progress = Progress(query.state, query.resume)
-        self._query = query
-        self._service = service
-        self._fetcher: Fetcher | None = None
-        self._kept = KeptSessions()
-
-    async def by_arrival(self) -> AsyncGenerator[ChargingSession, None]:
-        """Session by session, as they arrive."""
-        account = self.account
-        since_turn = 0
-        with self._fetching() as fetcher:
-            while (fetched := await fetcher.take()) is not None:
-                for sessions, _ in self._slices(fetched):
-                    for handed_over, session in enumerate(sessions, account.sessions + 1):
-                        account.sessions = handed_over
-                        yield session
-                    # Let the event loop run other tasks now and then, but not after each of many small responses.
-                    since_turn += len(sessions) + _SMALL_RESPONSE
-                    if since_turn >= SLICE_SESSIONS:
-                        since_turn = 0
-                        await asyncio.sleep(0)
-                self.handed_over(fetched)
-
-    async def by_start(self) -> AsyncGenerator[ChargingSession, None]:
-        """Session by session over all targets, earliest start first, holding one chunk of each target."""
-        with self._fetching() as fetcher:
-            sources = (_Sessions(_Chunks(fetcher, target), self) for target in self._query.ranges)
-            merged = merge_by_start(sources, _START_MS)
-            async with aclosing(merged):
-                async for session in merged:
-                    self.account.sessions += 1
-                    yield session
-
-    async def batches(self) -> AsyncGenerator[SessionBatch, None]:
-        """Batch by batch."""
-        in_order = self._query.order == "start"
-        with self._fetching() as fetcher:
-            async with aclosing(self._chunks_by_start(fetcher) if in_order else self._chunks(fetcher)) as chunks:
-                async for fetched in chunks:
-                    slices = [(await self.sorted(fetched), True)] if in_order else self._slices(fetched)
-                    for sessions, is_last in slices:
-                        self.account.sessions += len(sessions)
-                        if is_last:
-                            self.handed_over(fetched)
-                        yield SessionBatch(
-                            service_location_id=fetched.chunk.target.service_location_id,
-                            serial_number=fetched.chunk.target.serial_number,
-                            time_range=fetched.chunk.time_range,
-                            sessions=tuple(sessions),
-                            is_last=is_last,
-                        )
-                        await asyncio.sleep(0)
-
-    # --- chunks -------------------------------------------------------------------------------------------------------
-
-    async def _chunks(self, fetcher: Fetcher) -> AsyncGenerator[FetchedChunk, None]:
-        while (fetched := await fetcher.take()) is not None:
-            yield fetched
-
-    def _chunks_by_start(self, fetcher: Fetcher) -> AsyncGenerator[FetchedChunk, None]:
-        sources = (_Chunks(fetcher, target) for target in self._query.ranges)
-        return merge_by_start(sources, lambda fetched: fetched.chunk.time_range.start_ms)
-
-    def _slices(self, fetched: FetchedChunk) -> Iterator[tuple[list[ChargingSession], bool]]:
-        """The sessions of one chunk, a slice at a time."""
-        return select_sessions(
-            fetched.chunk,
-            fetched.responses,
-            self._query.state,
-            self.account,
-            on_invalid=self._query.on_invalid,
-            on_unknown_status=self._tell_unknown_status,
-            on_conflict=self._tell_conflict,
-            kept=self._kept if fetched.has_more or self._kept else None,
-            has_more=fetched.has_more,
-        )
-
-    async def sorted(self, fetched: FetchedChunk) -> list[ChargingSession]:
-        """The sessions of one chunk by start, because the order of the service is not documented."""
-        sessions: list[ChargingSession] = []
-        for slice_, _ in self._slices(fetched):
-            sessions += slice_
-            await asyncio.sleep(0)
-        sessions.sort(key=_BY_START)
-        return sessions
-
-    def handed_over(self, fetched: FetchedChunk) -> None:
-        """The consumer has all sessions of a chunk."""
-        self.progress.add(fetched.chunk.target, fetched.chunk.time_range, fetched.asked_at_ms)
-
-    def _tell_unknown_status(self, status: str) -> None:
-        self._service.reporter.tell(ClientEvent(kind="unknown_status", detail=status))
-
-    def _tell_conflict(self, chunk: Chunk) -> None:
-        facts = chunk.target.facts(chunk.time_range)
-        detail = "two sessions have the same id, but not the same station and start; both are handed over"
-        self._service.reporter.tell(ClientEvent(kind="id_conflict", facts=facts, detail=detail))
-
-    # --- start and end ------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _fetching(self) -> Iterator[Fetcher]:
-        if self._fetcher is not None:
-            raise RuntimeError("a stream is read once; make a new one with client.sessions()")
-        self._service.check()
-        count = len(self._query.ranges)
-        with self._service.reporter.operation(
-            "stream", detail=f"{count:,} target{'' if count == 1 else 's'}"
-        ) as stream:
-            fetcher = self._fetcher = self._new_fetcher(stream.id)
-            self._service.opened(fetcher)
-            try:
-                yield fetcher
-            finally:
-                fetcher.stop()
-                stream.note(sessions=self.account.sessions)
-
-    def _new_fetcher(self, stream_id: int | None) -> Fetcher:
-        query, service = self._query, self._service
-        now_s = asyncio.get_running_loop().time()
-        reader = ChunkReader(
-            service.caller,
-            service.base_url,
-            query.state,
-            truncation=service.truncation,
-            reporter=service.reporter,
-            cost=self.account.cost,
-            deadline_at=None if query.deadline is None else now_s + query.deadline.total_seconds(),
-            stream_id=stream_id,
-        )
-        in_order = query.order == "start"
-        concurrency = service.limits.concurrency
-        plan = Plan(
-            self.progress.remaining(query.ranges),
-            # There are few active sessions in any time range: one chunk for each target is enough.
-            target_sessions=None if query.state == "active" or query.at_once else service.limits.target_sessions,
-            now_ms=int(time.time() * 1000),
-            per_target=max(1, concurrency // len(query.ranges)) if in_order else None,
-            more=concurrency,
-        )
-
-        def tell_split(error: SmappeeError) -> None:
-            service.reporter.tell(
-                ClientEvent(kind="chunk_split", parent_id=stream_id, facts=error.facts, detail=error.reason)
-            )
-
-        return Fetcher(
-            plan,
-            reader.read,
-            truncation=service.truncation,
-            account=self.account,
-            concurrency=concurrency,
-            on_error=query.on_error,
-            in_order=in_order,
-            on_split=tell_split,
-        )
-
-    async def aclose(self) -> None:
-        if self._fetcher is not None:
-            await self._fetcher.aclose()
-
-
-class _Chunks(Opaque, msgspec.Struct, eq=False):
-    """The chunks of one target by time, as a source of :func:`merge_by_start`."""
-
-    _fetcher: Fetcher
-    _target: Target
-
-    def earliest_ms(self) -> int | None:
-        return self._fetcher.earliest_ms(self._target)
-
-    async def following(self) -> Sequence[FetchedChunk]:
-        fetched = await self._fetcher.take_next_of(self._target)
-        return () if fetched is None else (fetched,)
-
-
-class _Sessions(Opaque, msgspec.Struct, eq=False):
-    """The sessions of one target by start. A chunk was handed over when the source is asked for what follows."""
-
-    _chunks: _Chunks
-    _reader: _Reader
-    _current: FetchedChunk | None = None
-
-    def earliest_ms(self) -> int | None:
-        # Called when all sessions of the current chunk were handed over.
-        if self._current is not None:
-            self._reader.handed_over(self._current)
-            self._current = None
-        return self._chunks.earliest_ms()
-
-    async def following(self) -> Sequence[ChargingSession]:
-        for fetched in await self._chunks.following():
-            self._current = fetched
-            return await self._reader.sorted(fetched)
-        return ()

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from smappee_async.tables.columns import COLUMNS, Column, Kind
 
 try:
     import pyarrow as pa
+    import pyarrow.compute
 except ModuleNotFoundError as error:
     raise ImportError("tables need an extra: pip install 'smappee-async[arrow]'") from error
+
+# The first array imports pandas, if it is installed: here, and not while an event loop runs.
+pa.array([0])
+
+#: The compute functions. They are made when pyarrow is imported, so a type checker finds none of them in its module.
+pc: Final[Any] = pyarrow.compute
 
 #: Grows when a column is added.
 SCHEMA_VERSION: Final = 1
@@ -30,7 +37,7 @@ _TYPES: Final[Mapping[Kind, pa.DataType]] = {
 }
 
 
-def _arrow_field(column: Column) -> pa.Field[pa.DataType]:
+def _arrow_field(column: Column) -> pa.Field:
     metadata: dict[str | bytes, str | bytes] = {}
     if column.unit is not None:
         metadata["unit"] = column.unit
@@ -46,6 +53,12 @@ SCHEMA: Final[pa.Schema] = pa.schema(
 
 A column's unit is in its metadata as ``unit``; a column that tells who charged has ``personal`` there.
 """
+
+
+def table_of(batches: Sequence[pa.RecordBatch]) -> pa.Table:
+    """Batches of the schema as one table; it has the schema without any batch too."""
+    return pa.Table.from_batches(batches, SCHEMA)
+
 
 #: The columns that a record has itself, by the name of the field: what is read before the others are computed.
 FIELDS: Final[Mapping[str, pa.DataType]] = {

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
 import attrs
 import pyarrow as pa
 
 from smappee_async import ChargingSession, SessionBatch, SessionStatus, TimeRange
-from smappee_async.tables.columns import COLUMNS
 from smappee_async.tables.schema import SCHEMA
-from smappee_async.timerange import from_ms
+from tests.rows import row
 
 OCTOBER = TimeRange.month(2026, 10, tz="UTC")
 
@@ -29,12 +27,7 @@ def session(number: int = 1, **fields: object) -> ChargingSession:
 
 def record_batch(sessions: Iterable[ChargingSession]) -> pa.RecordBatch:
     """Sessions as Arrow, value by value."""
-    rows = [{column.name: column.of(each) for column in COLUMNS} for each in sessions]
-    for row, each in zip(rows, sessions, strict=True):
-        row["started_at"] = each.started_at  # type: ignore[assignment]
-        row["ended_at"] = None if each.to_ms is None else from_ms(each.to_ms)  # type: ignore[assignment]
-        row["max_amperes"] = each.max_amperes  # type: ignore[assignment]
-    return pa.RecordBatch.from_pylist(rows, SCHEMA)
+    return pa.RecordBatch.from_pylist([row(each) for each in sessions], SCHEMA)
 
 
 async def _nothing() -> None:
@@ -68,8 +61,7 @@ class SourceInArrow(Source):
     async def arrow(self) -> AsyncIterator[pa.RecordBatch]:
         try:
             for sessions in self.given:
-                # In a thread, because pyarrow imports pandas when it makes its first array.
-                yield await asyncio.to_thread(record_batch, sessions)
+                yield record_batch(sessions)
             await self.at_end()
         finally:
             self.is_closed = True
