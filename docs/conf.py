@@ -45,7 +45,7 @@ python_use_unqualified_type_names = True
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"(aiohttp|asyncio|collections|datetime|decimal|enum|metrics|pathlib|redis|ssl|timedelta|trace|types|typing)\b.*",
+        r"(aiohttp|asyncio|collections|datetime|decimal|enum|metrics|pathlib|redis|ssl|timedelta|trace|types|typing|tzinfo)\b.*",
     ),
     ("py:.*", r"(bool|bytes|dict|float|frozenset|int|list|object|os\.PathLike|str|tuple|type|None|Self)"),
     ("py:.*", r"Redis|RedisCluster|DltResource|contextlib\..*"),
@@ -67,7 +67,7 @@ for module in [module for name, module in sys.modules.items() if name.startswith
     if vars(module).get("JsonValue") is _JSON_VALUE:
         vars(module)["JsonValue"] = JsonValue
 
-_PUBLIC: Final = ("smappee_async", "smappee_async.simulator", "smappee_async.testing")
+_PUBLIC: Final = ("smappee_async", "smappee_async.report", "smappee_async.simulator", "smappee_async.testing")
 
 
 def resolve_public(app: Sphinx, env: BuildEnvironment, node: pending_xref, contents: Any) -> Any:

@@ -32,8 +32,8 @@ import attrs
 from smappee_async.client import SmappeeClient
 from smappee_async.models import JsonValue
 from smappee_async.query.session_query import Park
+from smappee_async.rfid import RfidChoice, check_rfid
 from smappee_async.sync.report import SessionChange, SyncReport
-from smappee_async.sync.rfid import RfidChoice, check_rfid
 from smappee_async.sync.run import park_numbers, visit_parks
 from smappee_async.sync.source import ClientSource, Source
 from smappee_async.sync.stores.base import Commit, Saved

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, NoReturn, Self
 import attrs
 
 from smappee_async.errors import SmappeeError
+from smappee_async.rfid import masked
 from smappee_async.timerange import TimeRange, from_ms
 
 JsonValue = bool | int | float | str | None | list["JsonValue"] | dict[str, "JsonValue"]
@@ -117,11 +118,6 @@ def exact_energy_kwh(energy: float | None, start_reading: float | None, stop_rea
     return _EXACT.subtract(Decimal(repr(stop_reading)), Decimal(repr(start_reading)))
 
 
-def mask_rfid(rfid: str | None) -> str:
-    """The text that ``repr`` shows: the last three characters only, because an RFID names a person."""
-    return "None" if rfid is None else repr("***" + rfid[-3:] if len(rfid) > 3 else "***")
-
-
 def show_names(extra: Mapping[str, JsonValue]) -> str:
     """The text that ``repr`` shows: the keys only, because the values of unknown keys may name a person."""
     return f"<{', '.join(extra) or 'nothing'}>"
@@ -156,7 +152,7 @@ class ChargingSession:
     """Position of the connector on the station: 1 is right, 2 is left."""
     authentication_type: str | None = None
     """How the driver was identified, such as ``RFID``; absent for free charging."""
-    rfid: str | None = attrs.field(default=None, repr=mask_rfid)
+    rfid: str | None = attrs.field(default=None, repr=lambda rfid: repr(masked(rfid)))
     """The card that was held to the station. Personal data: ``repr`` shows its last three characters only."""
     csms_transaction_id: str | None = None
     """Transaction id of the charging station management system; may be empty."""

@@ -113,7 +113,7 @@ class TimeRange:
         :param tz: the zone of dates, and of times that carry no offset.
         """
         text = text.strip()
-        zone = _zone(tz)
+        zone = time_zone(tz)
         if span := re.fullmatch(_SPAN, text, re.ASCII):
             length = timedelta(**{_SPAN_UNITS[span["unit"]]: int(span["count"])})
             return cls.last(hours=length / timedelta(hours=1), now=now)
@@ -131,7 +131,7 @@ class TimeRange:
 
     @classmethod
     def _calendar(cls, first: date, unit: CalendarUnit, tz: str | tzinfo) -> Self:
-        zone = _zone(tz)
+        zone = time_zone(tz)
         after = _next(first, unit)
         if after is None:
             raise ConfigurationError("ranges end before the year 10000")
@@ -187,7 +187,7 @@ class TimeRange:
             last_ms = self.end_ms
         else:
             last_ms = max(_to_ms(until if until is not None else datetime.now(UTC), "until"), self.start_ms)
-        return self._tiles(self._edges(step, _zone(tz)), last_ms)
+        return self._tiles(self._edges(step, time_zone(tz)), last_ms)
 
     def _tiles(self, edges_ms: Iterator[int], last_ms: int) -> Iterator[TimeRange]:
         edge_ms = self.start_ms
@@ -283,7 +283,11 @@ def _text(instant_ms: int) -> str:
     return moment.isoformat(timespec="milliseconds" if instant_ms % 1000 else "seconds") + "Z"
 
 
-def _zone(tz: str | tzinfo) -> tzinfo:
+def time_zone(tz: str | tzinfo) -> tzinfo:
+    """A time zone by its IANA name.
+
+    :raises ConfigurationError: there is none of this name.
+    """
     if isinstance(tz, tzinfo):
         return tz
     try:

@@ -16,14 +16,14 @@ FLOORS: Final[tuple[tuple[tuple[str, str], ...], ...]] = (
     (("cli", "the command: a process with signals, files and exit codes"),),
     (("doctor", "what is assumed of the service, checked"),),
     (("testing", "fixtures"), ("telemetry", "spans and metrics"), ("dlt", "sessions for dlt")),
-    (("sync", "a copy that stays right"),),
+    (("sync", "a copy that stays right"), ("export", "sessions as files")),
     (("client", "SmappeeClient: opens, closes, makes streams"),),
     (("query", "plans chunks, reads them, selects sessions, hands them over"),),
-    (("transport", "one call: gate, attempt, retry"), ("auth", "tokens: kept, renewed, shared")),
-    (("protocol", "requests as values; responses to records; no I/O"), ("tables", "columns of a session")),
+    (("transport", "one call: gate, attempt, retry"), ("auth", "tokens"), ("tables", "sessions as columns")),
+    (("protocol", "requests as values; responses to records; no I/O"), ("report", "sums")),
     (("models", "the records that come out"),),
     (("events", "what a client tells its host"), ("limits", "how much at once, how often again")),
-    (("timerange", "half-open ranges, and their algebra"),),
+    (("timerange", "half-open ranges, and their algebra"), ("rfid", "what becomes of a card")),
     (("errors", "one tree"), ("secret", "shows nothing"), ("defaults", "the numbers")),
 )
 #: Imports nothing of the package, and only ``cli`` and ``testing`` import it.

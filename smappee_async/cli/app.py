@@ -11,44 +11,58 @@ import typer
 
 from smappee_async import defaults
 from smappee_async._version import __version__
-from smappee_async.cli.copying import KeepRfid, begin_of, rfid_choice
+from smappee_async.cli.copying import begin_of
 from smappee_async.cli.demo.quarter import QuarterDemo, show_quarter
 from smappee_async.cli.demo.show import Demo, show_demo
 from smappee_async.cli.doctor import show_doctor
 from smappee_async.cli.ending import HELP, PROGRAM, ExitCode
+from smappee_async.cli.export import ExportOptions, show_export
 from smappee_async.cli.login import LoginOptions, log_in
 from smappee_async.cli.options import (
     SECRETS,
+    AsJson,
     Concurrency,
     Copy,
+    CopyToRead,
     CopyZone,
     Day,
     Deadline,
+    DialectOption,
+    ExportFormatOption,
     FormatOption,
+    FromCopy,
+    GroupLimit,
     KeepRfidOption,
     Limit,
     Month,
     OnErrorOption,
     OptionalCopy,
+    OptionalParks,
     OptionalSince,
+    OptionalZone,
     OrderOption,
     Output,
+    OutputFile,
     ParkIds,
     Parks,
     Range,
     RfidOption,
+    SessionFormatOption,
     Since,
     State,
     Stations,
     Year,
     Zone,
+    checked_deadline,
 )
-from smappee_async.cli.output import Format
+from smappee_async.cli.output import Format, SessionFormat
 from smappee_async.cli.parks import show_parks
+from smappee_async.cli.presentation import Presentation
 from smappee_async.cli.ranges import RangeText
-from smappee_async.cli.rows import Rfid
-from smappee_async.cli.sessions import Presentation, SessionsOptions, show_sessions
+from smappee_async.cli.rfids import KeepRfid, Rfid, rfid_choice, shown_rfid
+from smappee_async.cli.sessions import SessionsOptions, show_sessions
 from smappee_async.cli.simulate import simulate
+from smappee_async.cli.summary import SummaryOptions, show_summary
 from smappee_async.cli.sync import show_sync
 from smappee_async.cli.takes_login import takes_login
 from smappee_async.cli.targets import read_ids
@@ -191,14 +205,15 @@ def sessions_(
     on_error: OnErrorOption = "raise",
     deadline: Deadline = None,
     concurrency: Concurrency = defaults.CONCURRENCY,
-    format_: FormatOption = Format.TABLE,
+    format_: SessionFormatOption = SessionFormat.TABLE,
+    dialect: DialectOption = "standard",
     limit: Limit = 40,
     rfid: RfidOption = Rfid.MASK,
     output: Output = None,
 ) -> Work:
     """Charging sessions of parks, or stations, that started in a time range.
 
-    JSON lines and CSV hold every field: times in UTC, energy as exact decimal text. The table is for people.
+    JSON lines, CSV and Parquet hold every field: times in UTC, energy exactly. The table is for people.
 
     The column extra holds the fields that this version does not know, as JSON.
 
@@ -206,11 +221,11 @@ def sessions_(
       smappee-async sessions 12345 --month 2026-10 --tz Europe/Brussels
       smappee-async sessions 12345 67890 --range 7d --state all --order start
       smappee-async sessions 12345 --year 2026 --tz park --format csv --output 2026.csv
+      smappee-async sessions 12345 --month 2026-10 --format csv --dialect excel-eu --output october.csv
+      smappee-async sessions 12345 --year 2026 --format parquet --output 2026.parquet
       smappee-async sessions @parks.txt --range 7d
       smappee-async sessions 6100000001 --stations --day 2026-10-03 --format jsonl | jq .energy_kwh
     """
-    if deadline is not None and not 0 < deadline < 1e9:
-        raise typer.BadParameter("it must be a number of seconds above 0", param_hint="--deadline")
     options = SessionsOptions(
         ids=read_ids(parks, stations=stations),
         stations=stations,
@@ -219,10 +234,83 @@ def sessions_(
         state=state,
         order=order,
         on_error=on_error,
-        deadline=None if deadline is None else timedelta(seconds=deadline),
+        deadline=checked_deadline(deadline),
     )
-    presentation = Presentation(format=format_, rfid=rfid, limit=limit)
-    return partial(show_sessions, login_options, options, presentation, output, Limits(concurrency=concurrency))
+    presentation = Presentation(format=format_, dialect=dialect, rfid=shown_rfid(rfid), limit=limit, output=output)
+    return partial(show_sessions, login_options, options, presentation, Limits(concurrency=concurrency))
+
+
+@app.command("export", epilog=HELP)
+def export_(
+    *,
+    parks: OptionalParks = None,
+    from_: CopyToRead,
+    range_: Range = None,
+    month: Month = None,
+    day: Day = None,
+    year: Year = None,
+    tz: CopyZone = "UTC",
+    format_: ExportFormatOption,
+    dialect: DialectOption = "standard",
+    rfid: RfidOption = Rfid.MASK,
+    output: OutputFile,
+) -> Work:
+    """Write a file of the sessions of a copy that started in a time range, without asking the service.
+
+    Exits with 3 if the copy does not have all of the range, and the file is named FILE.incomplete then.
+
+    Examples:
+      smappee-async export --from sqlite:///sessions.db --month 2026-10 --format csv --output october.csv
+      smappee-async export 12345 --from sqlite:///sessions.db --year 2026 --format parquet --output 2026.parquet
+    """
+    options = ExportOptions(
+        parks=read_ids(parks or (), stations=False),
+        copy=from_,
+        range_text=RangeText.of(range=range_, month=month, day=day, year=year),
+        zone=tz,
+    )
+    presentation = Presentation(format=SessionFormat(format_), dialect=dialect, rfid=shown_rfid(rfid), output=output)
+    return partial(show_export, options, presentation)
+
+
+@app.command("summary", epilog=f"{SECRETS}\n\n{HELP}")
+@takes_login
+def summary_(
+    login_options: LoginOptions,
+    *,
+    parks: OptionalParks = None,
+    from_: FromCopy = None,
+    range_: Range = None,
+    month: Month = None,
+    day: Day = None,
+    year: Year = None,
+    tz: OptionalZone = None,
+    on_error: OnErrorOption = "raise",
+    deadline: Deadline = None,
+    concurrency: Concurrency = defaults.CONCURRENCY,
+    rfid: RfidOption = Rfid.MASK,
+    limit: GroupLimit = 10,
+    as_json: AsJson = False,
+) -> Work:
+    """What the sessions that started in a time range come to: by day, card, connector, and hour of the week.
+
+    Sessions that have not ended are counted apart.
+
+    Examples:
+      smappee-async summary 12345 --month 2026-10
+      smappee-async summary 12345 67890 --range 7d --json | jq -r .total.energy_kwh
+      smappee-async summary --from sqlite:///sessions.db --year 2026 --tz Europe/Brussels
+    """
+    options = SummaryOptions(
+        parks=read_ids(parks or (), stations=False),
+        copy=from_,
+        range_text=RangeText.of(range=range_, month=month, day=day, year=year),
+        zone=tz,
+        on_error=on_error,
+        deadline=checked_deadline(deadline),
+    )
+    limits = Limits(concurrency=concurrency)
+    return partial(show_summary, login_options, options, shown_rfid(rfid), limit, limits, as_json=as_json)
 
 
 @app.command("parks", epilog=f"{SECRETS}\n\n{HELP}")
@@ -349,7 +437,7 @@ def watch_(
         to=to,
         since=None if since is None else begin_of(since, tz),
         consumer=consumer,
-        rfid=rfid,
+        rfid=shown_rfid(rfid),
         keep_rfid=rfid_choice(keep_rfid),
     )
     return partial(show_watch, login_options, options, Limits(concurrency=concurrency))

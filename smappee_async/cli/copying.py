@@ -1,49 +1,16 @@
-"""What the commands that keep a copy have in common."""
+"""What the commands that keep or read a copy have in common."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from enum import StrEnum
-from typing import Final
 
 from smappee_async.cli.ending import reason
 from smappee_async.cli.progress import progress
 from smappee_async.cli.ranges import RangeText
-from smappee_async.errors import ConfigurationError
-from smappee_async.sync import HashedRfid, ParkFailure, RfidChoice, SyncProgress
-
-_KEY: Final = "SMAPPEE_RFID_KEY"
-
-
-class KeepRfid(StrEnum):
-    """What a copy keeps of RFIDs."""
-
-    KEEP = "keep"
-    HASH = "hash"
-    DROP = "drop"
-
-
-def rfid_choice(keep: KeepRfid) -> RfidChoice:
-    """The choice of the command line; the key is read from the environment, because others can see a command line.
-
-    :raises ConfigurationError: there is no key, or it cannot be.
-    """
-    match keep:
-        case KeepRfid.KEEP:
-            return "keep"
-        case KeepRfid.DROP:
-            return "drop"
-        case KeepRfid.HASH:
-            key = os.environ.get(_KEY)
-            if not key:
-                raise ConfigurationError(
-                    f"not set in the environment: {_KEY}",
-                    advice="Set it to a random text of 16 to 64 bytes, and keep it",
-                )
-            return HashedRfid(key.encode())
+from smappee_async.sync import CopiedPark, ParkFailure, SyncProgress
+from smappee_async.timerange import TimeRange
 
 
 def begin_of(since: str, zone: str) -> datetime:
@@ -70,3 +37,23 @@ def counts_line(counts: Mapping[str, int]) -> str:
 def failed(failures: Iterable[ParkFailure]) -> list[str]:
     """A line for each park that could not be read."""
     return [f"park {each.service_location_id}: {reason(each.error)}" for each in failures]
+
+
+def missing_of_copy(parks: Iterable[CopiedPark], time_range: TimeRange, now: datetime) -> list[str]:
+    """What the copy lacks of a range. What is still to come is not missing."""
+    is_over = time_range.end is not None and time_range.end <= now
+    missing: list[str] = []
+    for park in parks:
+        where = f"park {park.service_location_id}"
+        if park.synced_until is None:
+            missing.append(f"{where}: its first sync is not complete")
+            continue
+        if park.since > time_range.start:
+            missing.append(f"{where}: the copy begins at {_text(park.since)}")
+        if is_over and time_range.end is not None and park.synced_until < time_range.end:
+            missing.append(f"{where}: what started after the last sync, {_text(park.synced_until)}")
+    return missing
+
+
+def _text(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Final, TypeAlias
 
 import typer
 
 from smappee_async import defaults
-from smappee_async.cli.copying import KeepRfid
-from smappee_async.cli.output import Format
-from smappee_async.cli.rows import Rfid
+from smappee_async.cli.output import FileFormat, Format, SessionFormat
+from smappee_async.cli.rfids import KeepRfid, Rfid
+from smappee_async.export.text import CsvDialect
 from smappee_async.models import SessionState
 from smappee_async.query.session_query import OnError, Order
 
@@ -137,12 +138,42 @@ OnErrorOption: TypeAlias = Annotated[
 Deadline: TypeAlias = Annotated[
     float | None, typer.Option(metavar="SECONDS", help="Longest duration of the command.", rich_help_panel=_QUERY)
 ]
+
+
+def checked_deadline(deadline: float | None) -> timedelta | None:
+    """The value of :data:`Deadline`.
+
+    :raises typer.BadParameter: it is no length of time.
+    """
+    if deadline is not None and not 0 < deadline < 1e9:
+        raise typer.BadParameter("it must be a number of seconds above 0", param_hint="--deadline")
+    return None if deadline is None else timedelta(seconds=deadline)
+
+
 Limit: TypeAlias = Annotated[
     int, typer.Option(min=0, metavar="N", help="Number of rows in the table.", rich_help_panel=_OUTPUT)
 ]
 RfidOption: TypeAlias = Annotated[
     Rfid,
-    typer.Option(help="An RFID identifies a person. mask: show its last three characters.", rich_help_panel=_OUTPUT),
+    typer.Option(
+        help="An RFID identifies a person. mask: show its last three characters; hash: a hash with the key in "
+        "SMAPPEE_RFID_KEY.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+SessionFormatOption: TypeAlias = Annotated[
+    SessionFormat,
+    typer.Option(
+        "--format", help="A table for people; JSON lines, CSV or Parquet for programs.", rich_help_panel=_OUTPUT
+    ),
+]
+DialectOption: TypeAlias = Annotated[
+    CsvDialect,
+    typer.Option(
+        "--dialect",
+        help="Of the CSV. excel-eu: semicolons, decimal commas, local times, no formulas.",
+        rich_help_panel=_OUTPUT,
+    ),
 ]
 Output: TypeAlias = Annotated[
     str | None,
@@ -151,6 +182,22 @@ Output: TypeAlias = Annotated[
         "-o",
         metavar="FILE",
         help="Write to a file, which appears only when it is complete; or to a pipe.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+
+# --- export -----
+
+ExportFormatOption: TypeAlias = Annotated[
+    FileFormat, typer.Option("--format", help="Format of the file.", rich_help_panel=_OUTPUT)
+]
+OutputFile: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="The file, which appears only when it is complete.",
         rich_help_panel=_OUTPUT,
     ),
 ]
@@ -191,4 +238,48 @@ KeepRfidOption: TypeAlias = Annotated[
         help="What the copy keeps of RFIDs. hash: a hash with the key in SMAPPEE_RFID_KEY; drop: nothing.",
         rich_help_panel=_COPY,
     ),
+]
+
+# --- summary ----
+
+OptionalParks: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[PARK...]",
+        help="Service location ids; with --from all of the copy by default. @FILE: those in a file. -: those of stdin.",
+    ),
+]
+CopyToRead: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        metavar="URL",
+        help="The copy: sqlite:///FILE, or postgresql://HOST/DATABASE.",
+        envvar="SMAPPEE_COPY",
+        rich_help_panel=_COPY,
+    ),
+]
+FromCopy: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="URL",
+        help="Read this copy in place of the service: sqlite:///FILE, or postgresql://HOST/DATABASE.",
+        rich_help_panel=_QUERY,
+    ),
+]
+OptionalZone: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ZONE",
+        show_default="the zone of each park; UTC with --from",
+        help="Time zone of the days and hours, such as Europe/Brussels; 'park': the zone of each park.",
+        rich_help_panel=_TIME,
+    ),
+]
+GroupLimit: TypeAlias = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Number of cards, and of connectors, shown.", rich_help_panel=_OUTPUT)
+]
+AsJson: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="One JSON object, with all of them and exact sums.", rich_help_panel=_OUTPUT)
 ]

@@ -19,10 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 from smappee_async.cli.ending import one_line
-from smappee_async.models import JsonValue
 
-Cell = str | int | float | bool | None | tuple[int | float, ...] | Mapping[str, JsonValue]
-Row = Mapping[str, Cell]
+Row = Mapping[str, object]
 
 #: Enough for the tables here, if there is no terminal that has a width.
 _WIDTH_WITHOUT_TERMINAL: Final = 140
@@ -34,6 +32,23 @@ class Format(StrEnum):
     TABLE = "table"
     JSONL = "jsonl"
     CSV = "csv"
+
+
+class FileFormat(StrEnum):
+    """Format of a file of sessions."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+class SessionFormat(StrEnum):
+    """Format of sessions: that of a file, or a table."""
+
+    TABLE = "table"
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
 
 
 class Writer(ABC):
@@ -63,8 +78,7 @@ class JsonLinesWriter(Writer):
 class CsvWriter(Writer):
     """RFC 4180 with a header, but lines end with a line feed only.
 
-    A missing value is an empty cell, a truth value is ``true`` or ``false``, the items of a list are separated by
-    spaces, and an object is JSON.
+    A missing value is an empty cell.
     """
 
     def __init__(self, columns: Sequence[str]) -> None:
@@ -84,18 +98,8 @@ class CsvWriter(Writer):
         return text.getvalue()
 
 
-def _csv_cell(value: Cell) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case tuple():
-            return " ".join(map(str, value))
-        case Mapping():
-            return msgspec.json.encode(value).decode()
-        case _:
-            return str(value)
+def _csv_cell(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 @attrs.frozen
@@ -172,7 +176,7 @@ class TableWriter(Writer):
         return ", ".join(parts)
 
 
-def _table_cell(value: Cell) -> str:
+def _table_cell(value: object) -> str:
     return one_line(_csv_cell(value))
 
 

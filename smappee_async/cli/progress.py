@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from smappee_async.models import SessionBatch
+from smappee_async.query.checkpoint import all_read_ranges
+from smappee_async.query.stream import SessionStream
 from smappee_async.timerange import TimeRange
+
+_SECONDS_BETWEEN_LOOKS: Final = 0.2
 
 
 class ProgressCallback(Protocol):
@@ -70,6 +75,28 @@ class Coverage:
         if batch.is_last:
             self.read_s += seconds(batch.time_range)
         self.on_progress(self.read_s / self.total_s, f"{self.sessions:,} sessions")
+
+
+class ReadSoFar:
+    """How much of a query's time a stream has handed over, by its checkpoint: for files, whose batches are not seen.
+
+    :param on_progress: is called now and then.
+    :param total_s: as for :class:`Coverage`.
+    """
+
+    def __init__(self, on_progress: ProgressCallback, stream: SessionStream, total_s: float) -> None:
+        self._on_progress = on_progress
+        self._stream = stream
+        self._total_s = total_s
+        self._next_s = 0.0
+
+    def __call__(self, sessions: int) -> None:
+        """So many sessions have been written."""
+        if time.monotonic() < self._next_s:
+            return  # to go through the checkpoint of many parks takes a while
+        self._next_s = time.monotonic() + _SECONDS_BETWEEN_LOOKS
+        read_s = sum(map(seconds, all_read_ranges(self._stream.checkpoint())))
+        self._on_progress(read_s / self._total_s, f"{sessions:,} sessions")
 
 
 def seconds(time_range: TimeRange) -> float:

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from smappee_async.cli.ending import ExitCode, explain, reason, run_async, tell, tell_missing
+from smappee_async.cli.ending import ExitCode, run_async, tell, tell_missing
 from smappee_async.cli.login import LoginOptions
-from smappee_async.cli.output import CsvWriter, Format, JsonLinesWriter, Row, TableWriter, Writer
-from smappee_async.cli.progress import Coverage, ProgressCallback, progress, seconds
+from smappee_async.cli.output import SessionFormat
+from smappee_async.cli.presentation import Presentation
+from smappee_async.cli.progress import Coverage, ProgressCallback, ReadSoFar, progress, seconds
 from smappee_async.cli.ranges import PARK_ZONE, RangeText
-from smappee_async.cli.rows import MACHINE_COLUMNS, PEOPLE_COLUMNS, PeopleRows, Rfid, machine_rows
-from smappee_async.cli.sinks import Sink, open_sink
-from smappee_async.cli.together import all_of
+from smappee_async.cli.reading import problems_of, zones_of
+from smappee_async.cli.sinks import Sink, open_sink, tell_leftovers
 from smappee_async.client import SmappeeClient
-from smappee_async.errors import ConfigurationError, DeadlineExceeded, RequestError
+from smappee_async.errors import ConfigurationError
+from smappee_async.export import Exported
+from smappee_async.export.text import SessionText
 from smappee_async.limits import Limits
-from smappee_async.models import ChargingSession, SessionState
+from smappee_async.models import ChargingSession, SessionBatch, SessionState
 from smappee_async.query.session_query import OnError, Order, SessionQuery
 from smappee_async.query.stream import SessionStream
-from smappee_async.timerange import TimeRange, merge
+from smappee_async.timerange import TimeRange
 
-ToRows = Callable[[Iterable[ChargingSession]], Iterable[Row]]
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: How many sessions are written at once if they are read one by one.
 _SESSIONS_PER_WRITE: Final = 500
@@ -59,77 +61,87 @@ class SessionsOptions:
             self.range_text.in_zone(self.zone)  # refused before anything is sent
 
 
-@attrs.frozen(kw_only=True)
-class Presentation:
-    """How the sessions are written.
-
-    :param limit: the number of rows in a table.
-    """
-
-    format: Format
-    rfid: Rfid
-    limit: int
-
-    def writer(self, *, colours: bool) -> Writer:
-        """Turns rows into text."""
-        match self.format:
-            case Format.JSONL:
-                return JsonLinesWriter()
-            case Format.CSV:
-                return CsvWriter(MACHINE_COLUMNS)
-            case Format.TABLE:
-                return TableWriter(
-                    PEOPLE_COLUMNS, what="sessions", energy="energy_kwh", limit=self.limit, colours=colours
-                )
-
-    def rows(self, zones: Mapping[str, str]) -> ToRows:
-        """Turns sessions into rows; a table shows times in the time zone of each park."""
-        if self.format is Format.TABLE:
-            return PeopleRows({name: ZoneInfo(zone) for name, zone in zones.items()}, self.rfid)
-        return lambda sessions: machine_rows(sessions, self.rfid)
-
-
 def show_sessions(
-    login_options: LoginOptions,
-    options: SessionsOptions,
-    presentation: Presentation,
-    output: str | None,
-    limits: Limits,
+    login_options: LoginOptions, options: SessionsOptions, presentation: Presentation, limits: Limits
 ) -> ExitCode:
     """Fetch the sessions and write them as they arrive."""
-    with open_sink(output) as sink:
-        writer = presentation.writer(colours=sink.is_terminal)
+    if presentation.is_only_for_files:
+        return _export_sessions(login_options, options, presentation, limits)
+    with open_sink(presentation.output) as sink:
         # Rows that appear on a terminal are progress enough, and a bar between them would disturb.
-        is_written_later = sink.is_file or presentation.format is Format.TABLE
+        is_written_later = sink.is_file or presentation.format is SessionFormat.TABLE
         with progress("Sessions", wanted=is_written_later) as on_progress:
-            fetching = _Fetching(options, presentation, writer, sink, on_progress)
+            writing = _Writing(presentation, options.order, sink, on_progress)
+            fetching = _Fetching(options, writing.write)
             run_async(fetching.run(login_options, limits))
-        sink.write(writer.end())
+        sink.write(writing.end())
         sink.is_complete = not fetching.problems
     code = tell_missing(fetching.problems)
     if sink.path is not None:
-        tell(f"wrote {fetching.count:,} sessions to {sink.path}")
+        tell(f"wrote {writing.count:,} sessions to {sink.path}")
     return code
 
 
-class _Fetching:
-    """One run of the command, from the first look-up to the last row."""
+def _export_sessions(
+    login_options: LoginOptions, options: SessionsOptions, presentation: Presentation, limits: Limits
+) -> ExitCode:
+    """The same for a format that is not text."""
+    tell_leftovers(presentation.path)
+    written: Exported | None = None
+    with progress("Sessions") as on_progress:
 
-    def __init__(
-        self,
-        options: SessionsOptions,
-        presentation: Presentation,
-        writer: Writer,
-        sink: Sink,
-        on_progress: ProgressCallback,
-    ) -> None:
-        self.count = 0
+        async def write(selected: _Selected) -> None:
+            nonlocal written
+            so_far = ReadSoFar(on_progress, selected.stream, sum(map(seconds, selected.ranges.values())))
+            written = await presentation.export(selected, selected.zones, on_progress=so_far)
+
+        fetching = _Fetching(options, write)
+        run_async(fetching.run(login_options, limits))
+    code = tell_missing(fetching.problems)
+    if written is not None:
+        tell(f"wrote {written.sessions:,} sessions to {written.path}")
+    return code
+
+
+@attrs.frozen(kw_only=True)
+class _Selected:
+    """What was asked for, as a source of a file.
+
+    :param ranges: the time range of each target.
+    :param zones: the time zone of each park or station.
+    :param lacks: what could not be read before the stream began.
+    """
+
+    stream: SessionStream
+    ranges: Mapping[str, TimeRange]
+    zones: Mapping[int | str, str]
+    lacks: Sequence[str]
+
+    def batches(self) -> AsyncIterator[SessionBatch]:
+        return self.stream.batches()
+
+    def arrow(self) -> AsyncIterator[pa.RecordBatch]:
+        return self.stream.arrow()
+
+    @property
+    def failures(self) -> Sequence[object]:
+        return (*self.lacks, *self.stream.failures)
+
+    @property
+    def invalid(self) -> Sequence[object]:
+        return self.stream.invalid
+
+
+class _Fetching:
+    """Asks for the sessions, and has them used.
+
+    :param use: is awaited with them, unless nothing can be asked for.
+    """
+
+    def __init__(self, options: SessionsOptions, use: Callable[[_Selected], Awaitable[None]]) -> None:
         self.problems: list[str] = []
         self._options = options
-        self._presentation = presentation
-        self._writer = writer
-        self._sink = sink
-        self._on_progress = on_progress
+        self._use = use
 
     async def run(self, login_options: LoginOptions, limits: Limits) -> None:
         loop = asyncio.get_running_loop()
@@ -137,16 +149,15 @@ class _Fetching:
         ends_at = None if deadline is None else loop.time() + deadline.total_seconds()
         async with await login_options.client(limits) as client:
             zones = await self._zones(client, ends_at)
-            await self._sink.write_soon(self._writer.begin())
             if not zones:
                 return  # the time zone of every park is missing, which is in the problems
             ranges = {name: self._options.range_text.in_zone(zone) for name, zone in zones.items()}
             left = None if ends_at is None else timedelta(seconds=max(ends_at - loop.time(), 0.001))
-            stream = client.stream(self._query(ranges, left))
-            read = self._read_by_start if self._options.order == "start" else self._read_by_arrival
-            async with stream:
-                await read(stream, ranges.values(), self._presentation.rows(zones))
-            self._note_problems(stream)
+            to_key = str if self._options.stations else int
+            by_key = {to_key(name): zone for name, zone in zones.items()}
+            async with client.stream(self._query(ranges, left)) as stream:
+                await self._use(_Selected(stream=stream, ranges=ranges, zones=by_key, lacks=tuple(self.problems)))
+            self.problems += problems_of(stream)
 
     def _query(self, ranges: Mapping[str, TimeRange], deadline: timedelta | None) -> SessionQuery:
         options = self._options
@@ -170,56 +181,54 @@ class _Fetching:
         options = self._options
         if options.zone != PARK_ZONE:
             return dict.fromkeys(options.ids, options.zone)
-        try:
-            async with asyncio.timeout_at(ends_at):
-                found = await all_of(self._zone_of(client, name) for name in options.ids)
-        except TimeoutError:
-            raise DeadlineExceeded("the deadline passed before the parks' time zones were known") from None
-        return {name: zone for name, zone in zip(options.ids, found, strict=True) if zone is not None}
+        zones, problems = await zones_of(client, options.ids, options.on_error, ends_at)
+        self.problems += problems
+        return zones
 
-    async def _zone_of(self, client: SmappeeClient, name: str) -> str | None:
-        try:
-            location = await client.service_location(int(name))
-        except RequestError as error:
-            if self._options.on_error == "raise":
-                raise
-            self.problems.append(f"park {name}: {reason(error)}")
-            return None
-        if location.timezone is None:
-            raise ConfigurationError(f"park {name} does not tell its time zone", advice="Give --tz a time zone")
-        return location.timezone
 
-    # --- reading ------------------------------------------------------------------------------------------------------
+class _Writing:
+    """Writes the sessions as text, as they arrive."""
 
-    async def _read_by_arrival(self, stream: SessionStream, ranges: Collection[TimeRange], to_rows: ToRows) -> None:
-        coverage = Coverage(self._on_progress, sum(map(seconds, ranges)))
-        async for batch in stream.batches():
-            await self._write(batch.sessions, to_rows)
+    def __init__(self, presentation: Presentation, order: Order, sink: Sink, on_progress: ProgressCallback) -> None:
+        self.count = 0
+        self._order = order
+        self._presentation = presentation
+        self._sink = sink
+        self._on_progress = on_progress
+        self._text: SessionText | None = None
+
+    async def write(self, selected: _Selected) -> None:
+        text = self._text = self._presentation.text(selected.zones, colours=self._sink.is_terminal)
+        await self._sink.write_soon(text.begin())
+        read = self._by_start if self._order == "start" else self._by_arrival
+        await read(selected, text)
+
+    def end(self) -> str:
+        """What follows the last session."""
+        if self._text is not None:
+            return self._text.end()
+        text = self._presentation.text({}, colours=self._sink.is_terminal)
+        return text.begin() + text.end()
+
+    async def _by_arrival(self, selected: _Selected, text: SessionText) -> None:
+        coverage = Coverage(self._on_progress, sum(map(seconds, selected.ranges.values())))
+        async for batch in selected.stream.batches():
+            await self._add(batch.sessions, text)
             coverage.add(batch)
 
-    async def _read_by_start(self, stream: SessionStream, ranges: Collection[TimeRange], to_rows: ToRows) -> None:
+    async def _by_start(self, selected: _Selected, text: SessionText) -> None:
+        ranges = selected.ranges.values()
         first_ms = min(time_range.start_ms for time_range in ranges)
         total_ms = 1000 * max(map(seconds, ranges))
         waiting: list[ChargingSession] = []
-        async for session in stream:
+        async for session in selected.stream:
             waiting.append(session)
             if len(waiting) == _SESSIONS_PER_WRITE:
-                await self._write(waiting, to_rows)
+                await self._add(waiting, text)
                 waiting.clear()
                 self._on_progress((session.from_ms - first_ms) / total_ms, f"{self.count:,} sessions")
-        await self._write(waiting, to_rows)
+        await self._add(waiting, text)
 
-    async def _write(self, sessions: Sequence[ChargingSession], to_rows: ToRows) -> None:
+    async def _add(self, sessions: Sequence[ChargingSession], text: SessionText) -> None:
         self.count += len(sessions)
-        await self._sink.write_soon(self._writer.add(to_rows(sessions)))
-
-    def _note_problems(self, stream: SessionStream) -> None:
-        # One line for failures of one kind: an unknown park fails for every month.
-        missing: dict[tuple[str, str], list[TimeRange]] = {}
-        for failure in stream.failures:
-            station, park = failure.serial_number, failure.service_location_id
-            where = f"park {park}" if station is None else f"station {station}"
-            missing.setdefault((where, reason(failure.error)), []).append(failure.time_range)
-        for (where, why), ranges in missing.items():
-            self.problems += [f"{where}, {time_range}: {why}" for time_range in merge(ranges)]
-        self.problems += [explain(record.error) for record in stream.invalid]
+        await self._sink.write_soon(text.add(sessions))

@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
@@ -15,8 +15,9 @@ from typing import BinaryIO
 import anyio.to_thread
 
 from smappee_async.cli.ending import tell
-from smappee_async.cli.leftovers import remove_leftovers, temporary_file
 from smappee_async.errors import ConfigurationError
+from smappee_async.export.leftovers import remove_leftovers
+from smappee_async.export.new_file import new_file
 
 
 class Sink:
@@ -67,9 +68,7 @@ class Sink:
 def open_sink(output: str | None) -> Iterator[Sink]:
     """Open what ``--output`` names; stdout for ``None`` and ``-``.
 
-    A regular file is written under a temporary name in the same directory. At the end it is renamed; on any error it is
-    removed. What a killed run left there is removed by the next one. If data is missing it is named
-    ``NAME.incomplete``, so that a file called ``NAME`` is always complete.
+    A regular file is a :func:`~smappee_async.export.new_file.new_file`; a pipe or a device is written as it is.
 
     :raises ConfigurationError: it cannot be written there.
     """
@@ -79,30 +78,22 @@ def open_sink(output: str | None) -> Iterator[Sink]:
         yield Sink(sys.stdout.buffer)
         return
     path = Path(output)
-    if path.is_dir():
-        raise ConfigurationError(f"--output {output!r} is a directory", advice="Give the name of a file")
-    if path.exists() and not path.is_file():
+    if path.exists() and not path.is_file() and not path.is_dir():
         # A device or a pipe: it is opened, because renaming a file over it would destroy it.
         with _open_device(path) as device:
             yield Sink(device)
         return
-    # The target of a symbolic link is replaced, not the link.
-    target = path.resolve()
-    for name in remove_leftovers(target):
+    tell_leftovers(path)
+    with new_file(path) as new:
+        yield (sink := Sink(new.file, path))
+        new.is_complete = sink.is_complete
+    sink.path = new.path
+
+
+def tell_leftovers(path: Path) -> None:
+    """Remove what runs that were killed left beside a file, and say so."""
+    for name in remove_leftovers(path.resolve()):
         tell(f"removed {name}, which a run that was killed left behind")
-    with ExitStack() as stack:
-        try:
-            temporary, file = stack.enter_context(temporary_file(target))
-        except OSError as error:
-            raise _cannot_be_written(path, error) from None
-        yield (sink := Sink(file, path))
-        file.flush()
-        os.fsync(file.fileno())
-        file.close()
-        if not sink.is_complete:
-            sink.path = path.with_name(f"{path.name}.incomplete")
-            target = target.with_name(f"{target.name}.incomplete")
-        temporary.replace(target)
 
 
 def _open_device(path: Path) -> FileIO:
@@ -117,7 +108,7 @@ def _open_device(path: Path) -> FileIO:
             tell(f"waiting for a program that reads {path}")
         return FileIO(path, "w")
     except OSError as error:
-        raise _cannot_be_written(path, error) from None
+        raise ConfigurationError(f"{str(path)!r} cannot be written: {error.strerror}") from None
 
 
 def _open_pipe_that_is_read(path: Path) -> FileIO:
@@ -133,7 +124,3 @@ def _open_pipe_that_is_read(path: Path) -> FileIO:
         raise
     os.set_blocking(descriptor, True)
     return FileIO(descriptor, "w")
-
-
-def _cannot_be_written(path: Path, error: OSError) -> ConfigurationError:
-    return ConfigurationError(f"--output {str(path)!r} cannot be written: {error.strerror}")

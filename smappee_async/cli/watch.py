@@ -15,10 +15,11 @@ from rich.text import Text
 from smappee_async.cli.ending import ExitCode, one_line, run_async
 from smappee_async.cli.login import LoginOptions
 from smappee_async.cli.output import JsonLinesWriter, Row
-from smappee_async.cli.rows import Rfid, machine_rows, show_rfid
 from smappee_async.cli.sinks import Sink, open_sink
+from smappee_async.export.text import JsonLinesText
 from smappee_async.limits import Limits
 from smappee_async.models import ChargingSession
+from smappee_async.rfid import ShownRfid, rfid_as
 from smappee_async.sync import RfidChoice, SessionEvent, SessionWatch, watch
 
 #: Lines of the screen that are no row of the table.
@@ -36,7 +37,7 @@ class WatchOptions:
     to: str | None
     since: datetime | None
     consumer: str
-    rfid: Rfid
+    rfid: ShownRfid
     keep_rfid: RfidChoice
 
 
@@ -83,7 +84,7 @@ class _Lines:
     """One JSON object for each event."""
 
     _sink: Sink
-    _rfid: Rfid
+    _rfid: ShownRfid
     _writer: JsonLinesWriter = attrs.field(factory=JsonLinesWriter)
 
     async def show(self, event: SessionEvent, events: SessionWatch) -> None:  # noqa: ARG002 - see _View
@@ -91,11 +92,12 @@ class _Lines:
         await self._sink.write_soon(self._writer.add([event_row(event, self._rfid)]))
 
 
-def event_row(event: SessionEvent, rfid: Rfid) -> Row:
+def event_row(event: SessionEvent, rfid: ShownRfid) -> Row:
     """An event for programs: its number, kind and time, and the session before and after."""
+    lines = JsonLinesText(rfid)
 
     def session(given: ChargingSession | None) -> Row | None:
-        return None if given is None else next(iter(machine_rows([given], rfid)))
+        return None if given is None else lines.row(given)
 
     at = event.at.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
     return {
@@ -104,8 +106,8 @@ def event_row(event: SessionEvent, rfid: Rfid) -> Row:
         "at": at,
         "service_location_id": event.session.service_location_id,
         "id": event.session.id,
-        "before": session(event.before),  # type: ignore[dict-item]
-        "after": session(event.after),  # type: ignore[dict-item]
+        "before": session(event.before),
+        "after": session(event.after),
     }
 
 
@@ -115,7 +117,7 @@ class _LiveTable:
 
     _live: Live
     _console: Console
-    _rfid: Rfid
+    _rfid: ShownRfid
     _latest: dict[tuple[int | str, int], SessionEvent] = attrs.field(factory=dict)
 
     async def show(self, event: SessionEvent, events: SessionWatch) -> None:
@@ -148,7 +150,7 @@ class _LiveTable:
             f"{session.started_at.astimezone():%m-%d %H:%M}",
             "" if kwh is None else f"{kwh:.2f}",
             str(session.status),
-            show_rfid(session.rfid, self._rfid) or "",
+            rfid_as(session.rfid, self._rfid) or "",
         )
 
 

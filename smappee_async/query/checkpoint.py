@@ -80,6 +80,13 @@ def read_ranges(checkpoint: Checkpoint, target: Target) -> list[TimeRange]:
     return [_range(pair) for pair in _list(read.get(target.key, []))]
 
 
+def all_read_ranges(checkpoint: Checkpoint) -> Iterator[TimeRange]:
+    """The time ranges of all targets that a checkpoint covers."""
+    read = checkpoint["read"]
+    assert isinstance(read, dict)
+    return (_range(pair) for pairs in read.values() for pair in _list(pairs))
+
+
 def resume_from(state: SessionState, read: Mapping[Target, Sequence[TimeRange]]) -> Checkpoint:
     """A checkpoint that covers these time ranges."""
     progress = Progress(state, None)

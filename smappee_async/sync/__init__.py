@@ -13,9 +13,10 @@ is said at :func:`sync`.
 
 from typing import TYPE_CHECKING
 
+from smappee_async.rfid import HashedRfid, RfidChoice
 from smappee_async.sync.events import Corrected, Ended, Returned, SessionEvent, Started, Updated, Vanished
+from smappee_async.sync.reader import CopiedPark, CopiedSessions, SessionsCopy, open_copy
 from smappee_async.sync.report import ChangeKind, ParkFailure, SessionChange, SyncReport
-from smappee_async.sync.rfid import HashedRfid, RfidChoice
 from smappee_async.sync.run import SyncProgress, sync
 from smappee_async.sync.stores.base import Commit, Saved, SyncStore, VerifiedMonth
 from smappee_async.sync.stores.callback import SaveCallback
@@ -34,6 +35,8 @@ __all__ = [
     "WATCH_TIERS",
     "ChangeKind",
     "Commit",
+    "CopiedPark",
+    "CopiedSessions",
     "Corrected",
     "Ended",
     "HashedRfid",
@@ -49,6 +52,7 @@ __all__ = [
     "SessionChange",
     "SessionEvent",
     "SessionWatch",
+    "SessionsCopy",
     "SqliteStore",
     "Started",
     "SyncProgress",
@@ -59,6 +63,7 @@ __all__ = [
     "Vanished",
     "VerifiedMonth",
     "VerifyReport",
+    "open_copy",
     "sync",
     "verify",
     "watch",

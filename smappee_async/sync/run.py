@@ -12,10 +12,10 @@ import attrs
 from smappee_async.client import SmappeeClient
 from smappee_async.errors import RequestError, SmappeeError, without_frames
 from smappee_async.query.session_query import Park, SessionQuery
+from smappee_async.rfid import RfidChoice, check_rfid
 from smappee_async.sync.report import ParkFailure, SyncReport
-from smappee_async.sync.rfid import RfidChoice, check_rfid
 from smappee_async.sync.source import ClientSource, Reading, Source
-from smappee_async.sync.stores import open_copy
+from smappee_async.sync.stores import open_destination
 from smappee_async.sync.stores.base import SyncStore, VisitStore
 from smappee_async.sync.stores.callback import SaveCallback
 from smappee_async.sync.tiers import DEFAULT_TIERS, Tier, check_tiers
@@ -72,7 +72,7 @@ async def sync(
     :raises SyncStoreError: the store failed.
     :raises SmappeeError: an error that concerns every park, such as refused credentials.
     """
-    opening = open_copy(to, state)
+    opening = open_destination(to, state)
     del to, state  # a URL may contain a password, and an error would show this frame
     since_ms = TimeRange.since(since).start_ms
     numbers, checked = park_numbers(parks), check_tiers(tuple(tiers))

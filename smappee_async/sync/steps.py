@@ -9,9 +9,9 @@ import attrs
 
 from smappee_async.defaults import SLICE_SESSIONS
 from smappee_async.models import ChargingSession
+from smappee_async.rfid import RfidChoice, rfid_as
 from smappee_async.sync.fingerprint import fingerprint
 from smappee_async.sync.report import SyncReport
-from smappee_async.sync.rfid import RfidChoice, with_rfid
 from smappee_async.sync.source import Reading
 from smappee_async.sync.state import ParkState
 from smappee_async.sync.stores.base import Commit, VisitStore
@@ -84,6 +84,12 @@ def cost(readings: Sequence[Reading]) -> SyncReport:
         requests=sum(reading.requests for reading in readings),
         invalid=tuple(record for reading in readings for record in reading.invalid),
     )
+
+
+def with_rfid(session: ChargingSession, choice: RfidChoice) -> ChargingSession:
+    """The session as the copy holds it."""
+    rfid = rfid_as(session.rfid, choice)
+    return session if rfid == session.rfid else attrs.evolve(session, rfid=rfid)
 
 
 def around(starts_ms: Iterable[int]) -> list[TimeRange]:

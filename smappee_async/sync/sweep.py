@@ -8,8 +8,8 @@ from typing import Final
 import attrs
 
 from smappee_async.models import SessionState
+from smappee_async.rfid import RfidChoice
 from smappee_async.sync.report import SyncReport
-from smappee_async.sync.rfid import RfidChoice
 from smappee_async.sync.source import Reading
 from smappee_async.sync.state import ParkState
 from smappee_async.sync.steps import compare, cost, gather, write

@@ -12,9 +12,9 @@ import attrs
 from smappee_async.client import SmappeeClient
 from smappee_async.errors import ConfigurationError, RequestError, without_frames
 from smappee_async.query.session_query import Park
+from smappee_async.rfid import RfidChoice, check_rfid, rfid_name
 from smappee_async.sync.events import SessionEvent
 from smappee_async.sync.report import ParkFailure
-from smappee_async.sync.rfid import RfidChoice, check_rfid, rfid_name
 from smappee_async.sync.run import SyncProgress, each_of, park_numbers
 from smappee_async.sync.source import ClientSource, Source
 from smappee_async.sync.state import ParkState

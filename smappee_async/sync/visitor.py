@@ -9,8 +9,8 @@ from typing import Final
 import attrs
 
 from smappee_async.models import SessionState
+from smappee_async.rfid import RfidChoice, rfid_name
 from smappee_async.sync.report import SyncReport
-from smappee_async.sync.rfid import RfidChoice, rfid_name
 from smappee_async.sync.source import Reading, Source
 from smappee_async.sync.state import Backfill, ParkState
 from smappee_async.sync.steps import around, compare, cost, gather, without_others, write

@@ -18,8 +18,8 @@ import attrs
 from smappee_async.client import SmappeeClient
 from smappee_async.errors import ConfigurationError, RequestError, SmappeeError, without_frames
 from smappee_async.query.session_query import Park
+from smappee_async.rfid import RfidChoice, check_rfid
 from smappee_async.sync.events import SessionEvent
-from smappee_async.sync.rfid import RfidChoice, check_rfid
 from smappee_async.sync.run import first_error, park_numbers
 from smappee_async.sync.source import ClientSource, Source
 from smappee_async.sync.stores import open_store

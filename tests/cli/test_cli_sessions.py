@@ -4,18 +4,16 @@ import csv
 import io
 import json
 import stat
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
-import attrs
+import pyarrow.parquet as pq
 import pytest
 
-from smappee_async import ChargingSession, SessionStatus
-from smappee_async.cli.output import CsvWriter
-from smappee_async.cli.rows import MACHINE_COLUMNS, Rfid, columns_of, machine_rows
-from smappee_async.models import FrozenDict
+from smappee_async.rfid import HashedRfid
 
 from .harness import Cloud, Run
 
@@ -59,7 +57,7 @@ def test_csv_has_the_same_rows_as_json_lines(run: Run, call: Run, cloud: Cloud) 
         assert list(row) == list(line)
         assert row["energy_kwh"] == line["energy_kwh"]
         assert row["suspended_by_user"] == json.dumps(line["suspended_by_user"])
-        assert row["max_amperes"] == " ".join(map(str, line["max_amperes"]))
+        assert json.loads(row["max_amperes"]) == line["max_amperes"]
         assert row["rfid"] == (line["rfid"] or "")
         assert row["extra"] == ""
         assert line["extra"] is None
@@ -75,34 +73,12 @@ def test_fields_that_the_client_does_not_know_are_in_extra(call: Run, cloud: Clo
     assert {row["id"]: json.loads(row["extra"]) for row in as_csv} == by_id
 
 
-def test_extra_is_one_json_cell_of_the_csv() -> None:
-    extra = FrozenDict({"note": 'a "quoted", text', "parts": [1, {"deep": None}], "count": 2**70})
-    session = ChargingSession(
-        id=1, serial_number="61", from_ms=OCTOBER[0], status=SessionStatus.STARTED, rfid="ABC123", extra=extra
-    )
-    [row] = machine_rows([session], Rfid.MASK)
-    assert row["extra"] == extra
-    assert row["rfid"] == "***123"
-    writer = CsvWriter(MACHINE_COLUMNS)
-    [read] = rows(writer.begin() + writer.add([row]))
-    assert json.loads(read["extra"]) == extra
-
-
-def test_a_field_that_is_added_to_the_record_gets_the_last_column() -> None:
-    @attrs.frozen
-    class Longer(ChargingSession):
-        tariff_name: str | None = None
-
-    assert tuple(columns_of(Longer)) == (*MACHINE_COLUMNS, "tariff_name")
-    assert columns_of(Longer)["tariff_name"](Longer(1, "61", 0, SessionStatus.STARTED, tariff_name="night")) == "night"
-
-
 def test_the_machine_header_is_stable(call: Run, cloud: Cloud) -> None:
     header = call("sessions", cloud.parks[0], "--day", "2010-01-01", "--format", "csv").out
     assert header == (
-        "service_location_id,serial_number,connector,id,status,started_at,ended_at,energy_kwh,start_reading_kwh,"
-        "stop_reading_kwh,authentication_type,rfid,user_id,csms_transaction_id,range,duration,priority,smart_mode,"
-        "suspended_by_user,external_control,minimum_excess_percentage,max_amperes,extra\n"
+        "service_location_id,id,serial_number,status,connector,user_id,priority,minimum_excess_percentage,started_at,"
+        "ended_at,energy_kwh,start_reading,stop_reading,energy,range,duration,authentication_type,csms_transaction_id,"
+        "smart_mode,rfid,suspended_by_user,external_control,max_amperes,extra\n"
     )
 
 
@@ -133,6 +109,85 @@ def test_an_rfid_is_shown_as_asked_for(call: Run, cloud: Cloud, how: str, shown:
         rfid = truth[line["id"]]
         expected = {"masked": rfid and f"***{rfid[-3:]}", "whole": rfid, "nothing": None}[shown]
         assert line["rfid"] == expected
+
+
+def test_an_rfid_is_hashed_with_the_key_of_the_environment(call: Run, cloud: Cloud) -> None:
+    key = "sixteen bytes at least"
+    got = lines(
+        call("sessions", *cloud.parks, *MONTH, "--format", "jsonl", "--rfid", "hash", env={"SMAPPEE_RFID_KEY": key}).out
+    )
+    truth = {record["id"]: record.get("rfid") for park in cloud.parks for record in cloud.truth(park, *OCTOBER)}
+    assert got
+    for line in got:
+        rfid = truth[line["id"]]
+        assert line["rfid"] == (rfid and HashedRfid(key.encode()).of(rfid))
+
+
+def test_a_hash_needs_a_key(call: Run, cloud: Cloud) -> None:
+    ended = call("sessions", *cloud.parks, *MONTH, "--rfid", "hash")
+    assert ended.code == 2
+    assert "SMAPPEE_RFID_KEY" in ended.err
+
+
+def test_the_csv_for_excel_has_local_times_of_each_park(call: Run, cloud: Cloud, tmp_path: Path) -> None:
+    file = tmp_path / "sessions.csv"
+    options = ("--tz", "park", "--format", "csv", "--dialect", "excel-eu", "--output", file)
+    assert call("sessions", *cloud.parks, *MONTH, *options).code == 0
+    text = file.read_text(encoding="utf-8-sig")
+    got = list(csv.DictReader(io.StringIO(text), delimiter=";"))
+    zones = {row["service_location_id"]: row["timezone"] for row in rows(call("parks", "--format", "csv").out)}
+    assert file.read_bytes().startswith(b"\xef\xbb\xbf")
+    assert len({row["service_location_id"] for row in got}) == 3
+    for row in got:
+        started = datetime.fromisoformat(row["started_at"]).replace(tzinfo=UTC)
+        local = started.astimezone(ZoneInfo(zones[row["service_location_id"]]))
+        assert row["started_local"] == f"{local:%Y-%m-%d %H:%M:%S}"
+
+
+def test_a_dialect_is_for_csv_only(call: Run, cloud: Cloud) -> None:
+    ended = call("sessions", cloud.parks[0], *MONTH, "--dialect", "excel-eu")
+    assert ended.code == 2
+    assert "--dialect excel-eu is for --format csv" in ended.err
+
+
+@pytest.mark.parametrize("output", [(), ("--output", "-")])
+def test_parquet_needs_a_file(call: Run, cloud: Cloud, output: tuple[str, ...]) -> None:
+    ended = call("sessions", cloud.parks[0], *MONTH, "--format", "parquet", *output)
+    assert ended.code == 2
+    assert "--format parquet needs --output" in ended.err
+
+
+def test_a_parquet_file_holds_what_the_ledger_holds(run: Run, cloud: Cloud, tmp_path: Path) -> None:
+    file = tmp_path / "october.parquet"
+    ended = run("sessions", *cloud.parks, *MONTH, "--format", "parquet", "--output", file)
+    truth = {record["id"]: record for park in cloud.parks for record in cloud.truth(park, *OCTOBER)}
+    got = pq.read_table(file).to_pylist()
+    assert (ended.code, ended.out) == (0, "")
+    assert f"wrote {len(truth):,} sessions to {file}" in ended.err
+    assert {row["id"] for row in got} == set(truth)
+    assert len(got) == len(truth) > 60
+    for row in got:
+        record = truth[row["id"]]
+        assert row["started_at"].timestamp() * 1000 == record["from"]
+        assert row["energy_kwh"] == Decimal(str(record["energy"]))
+        assert row["rfid"] == (f"***{rfid[-3:]}" if (rfid := record.get("rfid")) else None)
+
+
+def test_a_parquet_file_that_lacks_a_park_is_incomplete(call: Run, cloud: Cloud, tmp_path: Path) -> None:
+    file = tmp_path / "october.parquet"
+    options = ("--format", "parquet", "--on-error", "collect", "--output", file)
+    ended = call("sessions", cloud.parks[0], 99, *MONTH, *options)
+    left = tmp_path / "october.parquet.incomplete"
+    assert ended.code == 3
+    assert list(tmp_path.iterdir()) == [left]
+    assert pq.read_table(left).num_rows == len(cloud.truth(cloud.parks[0], *OCTOBER))
+
+
+def test_a_parquet_file_without_the_zone_of_a_park_is_incomplete(call: Run, cloud: Cloud, tmp_path: Path) -> None:
+    file = tmp_path / "october.parquet"
+    options = ("--tz", "park", "--format", "parquet", "--on-error", "collect", "--output", file)
+    assert call("sessions", cloud.parks[0], 99, *MONTH, *options).code == 3
+    assert [each.name for each in tmp_path.iterdir()] == ["october.parquet.incomplete"]
 
 
 def test_rfids_are_masked_by_default(call: Run, cloud: Cloud) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import get_args
 
@@ -14,9 +14,12 @@ import pytest
 
 import smappee_async
 import smappee_async.errors
+import smappee_async.report
 import smappee_async.simulator
 import smappee_async.testing
 from smappee_async import ChargingSession, Limits, RetryPolicy, SmappeeClient, SmappeeError, defaults
+from smappee_async.cli.app import app
+from smappee_async.cli.takes_login import _LOGIN
 from smappee_async.events import EventKind, Operation
 from smappee_async.query.session_query import QueryOptions, SessionQuery
 
@@ -26,6 +29,7 @@ DOCS = ROOT / "docs"
 SETTINGS = text_of(DOCS / "reference" / "settings.md")
 TELEMETRY = text_of(DOCS / "how-to" / "telemetry.md")
 COMMAND_LINE = text_of(DOCS / "how-to" / "command-line.md")
+SUMMARY = text_of(DOCS / "how-to" / "summary.md")
 
 
 def rows(text: str, heading: str) -> dict[str, str]:
@@ -105,6 +109,25 @@ def test_the_tables_of_events_have_every_event() -> None:
     assert told == {*get_args(Operation), *set(get_args(EventKind)) - pairs}
 
 
+def test_the_table_of_options_of_the_summary_has_every_option_with_its_default() -> None:
+    own = [each for each in signature_of("summary").values() if each.name not in _LOGIN]
+    defaults_ = {f"--{each.name.strip('_').replace('_', '-')}": each.default for each in own}
+    defaults_["--json"] = defaults_.pop("--as-json")
+    del defaults_["--parks"]  # it is the argument
+
+    said = {name: default for cell, default in rows(SUMMARY, "Options").items() for name in names([cell])}
+
+    assert set(said) == {"PARK...", *defaults_}
+    shown = {name: str(value) for name, value in defaults_.items() if value not in (None, False)}
+    assert {name: said[name].strip("`") for name in shown} == shown
+
+
+def signature_of(command: str) -> Mapping[str, inspect.Parameter]:
+    (found,) = [each for each in app.registered_commands if each.name == command]
+    assert found.callback is not None
+    return inspect.signature(found.callback).parameters
+
+
 def test_the_table_of_exit_codes_is_that_of_the_command(reader: Path) -> None:
     shown = subprocess.run(["smappee-async", "--help"], capture_output=True, text=True, check=True).stdout
     codes = re.findall(r"(?:: |, )(\d+)\s", " ".join(shown.split()).partition("Exit codes")[2])
@@ -116,7 +139,7 @@ def test_the_table_of_exit_codes_is_that_of_the_command(reader: Path) -> None:
 
 @pytest.mark.parametrize(
     "package",
-    [smappee_async, smappee_async.simulator, smappee_async.testing],
+    [smappee_async, smappee_async.report, smappee_async.simulator, smappee_async.testing],
     ids=lambda package: package.__name__,
 )
 def test_the_reference_has_every_public_name(package: object) -> None:

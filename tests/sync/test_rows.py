@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from smappee_async import ChargingSession, ConfigurationError, SessionStatus
 from smappee_async.models import FrozenDict
+from smappee_async.rfid import check_rfid
 from smappee_async.sync import HashedRfid, SqliteStore
-from smappee_async.sync.rfid import check_rfid, with_rfid
 from smappee_async.sync.run import _Run
+from smappee_async.sync.steps import with_rfid
 from smappee_async.sync.stores.rows import NAMES, row_json, session_of, to_row
 from smappee_async.sync.tiers import DEFAULT_TIERS
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
@@ -11,7 +11,9 @@ from smappee_async.errors import ConfigurationError, unwrap
 from smappee_async.secret import Secret
 from smappee_async.sync.stores.base import SyncStore
 from smappee_async.sync.stores.callback import CallbackStore, SaveCallback
+from smappee_async.sync.stores.snapshot import Snapshot
 from smappee_async.sync.stores.sqlite import SqliteStore
+from smappee_async.sync.stores.sqlite_snapshot import SqliteSnapshot
 
 _SQLITE: Final = "sqlite:///"
 _POSTGRESQL: Final = ("postgresql://", "postgres://")
@@ -28,13 +30,13 @@ def open_store(to: str | SyncStore) -> AbstractAsyncContextManager[SyncStore]:
     del to  # a URL may contain a password, and an error would show this frame
     if url.reveal().startswith(_POSTGRESQL):
         return _in_postgresql(url)
-    path = url.reveal().removeprefix(_SQLITE) if url.reveal().startswith(_SQLITE) else None
-    if not path:
+    path = _sqlite_path(url)
+    if path is None:
         return _unknown()
     return SqliteStore(path)
 
 
-def open_copy(
+def open_destination(
     to: str | SyncStore | SaveCallback, state: str | SyncStore | None
 ) -> AbstractAsyncContextManager[SyncStore]:
     """The store of a sync: as :func:`open_store`, or a coroutine function with the store of what is remembered.
@@ -58,6 +60,25 @@ def open_copy(
     return open_store(to)
 
 
+async def snapshots_of(copy: Secret) -> Callable[[], Snapshot]:
+    """What makes snapshots of the copy that a URL names; each is to be opened and closed.
+
+    :raises ConfigurationError: no such store is known, or it needs an extra.
+    """
+    path = _sqlite_path(copy)
+    if path is not None:
+        return lambda: SqliteSnapshot(path)
+    if not copy.reveal().startswith(_POSTGRESQL):
+        raise _unknown_url()
+    # In a thread, because loading the driver would hold the event loop.
+    kind = unwrap(await asyncio.to_thread(_postgresql_snapshot))
+    return lambda: kind(copy)
+
+
+def _sqlite_path(url: Secret) -> str | None:
+    return (url.reveal().removeprefix(_SQLITE) or None) if url.reveal().startswith(_SQLITE) else None
+
+
 @asynccontextmanager
 async def _with_callback(
     save: SaveCallback, opening: AbstractAsyncContextManager[SyncStore]
@@ -73,12 +94,16 @@ async def _as_it_is(store: SyncStore) -> AsyncIterator[SyncStore]:
 
 @asynccontextmanager
 async def _unknown() -> AsyncIterator[SyncStore]:
-    raise ConfigurationError(
+    raise _unknown_url()
+    yield
+
+
+def _unknown_url() -> ConfigurationError:
+    return ConfigurationError(
         "a copy is kept in a store that is named by a URL",
         advice="Use sqlite:///sessions.db for a file beside the program, sqlite:////var/lib/sessions.db, or"
         " postgresql://user:password@host/database",
     )
-    yield
 
 
 @asynccontextmanager
@@ -92,7 +117,17 @@ def _postgresql(url: Secret) -> SyncStore | BaseException:
     try:
         from smappee_async.sync.stores.postgresql import PostgresqlStore  # noqa: PLC0415 - needs an extra
     except ImportError:
-        return ConfigurationError(
-            "a copy in PostgreSQL needs an extra", advice="pip install 'smappee-async[postgresql]'"
-        )
+        return _no_driver()
     return PostgresqlStore(url.reveal())
+
+
+def _postgresql_snapshot() -> Callable[[Secret], Snapshot] | BaseException:
+    try:
+        from smappee_async.sync.stores.postgresql_snapshot import PostgresqlSnapshot  # noqa: PLC0415 - needs an extra
+    except ImportError:
+        return _no_driver()
+    return PostgresqlSnapshot
+
+
+def _no_driver() -> ConfigurationError:
+    return ConfigurationError("a copy in PostgreSQL needs an extra", advice="pip install 'smappee-async[postgresql]'")

@@ -23,8 +23,8 @@ from smappee_async.sync.stores.base import Commit, Saved, VerifiedMonth
 from smappee_async.sync.stores.postgresql_connection import Connection, OneConnection
 from smappee_async.sync.stores.postgresql_errors import LOCK_TIMEOUT_S
 from smappee_async.sync.stores.postgresql_rows import changes_json, loaded, session_from, state_json, storable
-from smappee_async.sync.stores.rows import instant
 from smappee_async.sync.visit import Known
+from smappee_async.tables.text import instant_text
 from smappee_async.timerange import TimeRange
 
 ResultT = TypeVar("ResultT")
@@ -76,8 +76,8 @@ class PostgresqlStore:
         """See :class:`SyncStore`."""
         wanted = {
             "park": service_location_id,
-            "start": instant(start_ms),
-            "end": instant(end_ms),
+            "start": instant_text(start_ms),
+            "end": instant_text(end_ms),
             "ids": list(ids),
         }
         return dict(await self._select(schema.KNOWN, wanted, lambda row: (row[0], Known(*row[1:]))))
@@ -188,13 +188,13 @@ async def _was_committed(connection: Connection, transaction: int) -> bool:
 
 def _bounds(time_range: TimeRange) -> dict[str, str]:
     assert time_range.end_ms is not None
-    return {"start": instant(time_range.start_ms), "end": instant(time_range.end_ms)}
+    return {"start": instant_text(time_range.start_ms), "end": instant_text(time_range.end_ms)}
 
 
 def _noted(month: VerifiedMonth) -> dict[str, object]:
     return {
         **_bounds(month.time_range),
-        "at": instant(month.at_ms),
+        "at": instant_text(month.at_ms),
         "sessions": len(month.ids),
         "digest": month.digest,
         "ids": state_json(list(month.ids)),

@@ -119,14 +119,20 @@ class OneConnection:
         return self._connection
 
     async def _connect(self) -> None:
-        settings: dict[str, Any] = {**_DEFAULTS, **conninfo_to_dict(self._conninfo.reveal())}
-        # Poolers give each transaction another connection of the server, which knows no prepared statements.
-        self._connection = await AsyncConnection.connect(
-            make_conninfo(**settings), autocommit=True, prepare_threshold=None
-        )
+        self._connection = await connect(self._conninfo)
         await self._connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
+
+
+async def connect(conninfo: Secret) -> Connection:
+    """A new connection.
+
+    :raises psycopg.Error: it could not be opened; the frames of this error hold the password.
+    """
+    settings: dict[str, Any] = {**_DEFAULTS, **conninfo_to_dict(conninfo.reveal())}
+    # Poolers give each transaction another connection of the server, which knows no prepared statements.
+    return await AsyncConnection.connect(make_conninfo(**settings), autocommit=True, prepare_threshold=None)

@@ -17,8 +17,9 @@ import msgspec
 from smappee_async.models import ChargingSession
 from smappee_async.sync.fingerprint import fingerprint
 from smappee_async.sync.report import SessionChange
-from smappee_async.sync.stores.rows import instant, session_of
+from smappee_async.sync.stores.rows import session_of
 from smappee_async.tables.columns import COLUMNS
+from smappee_async.tables.text import instant_text
 
 _MARK: Final = "\u241a"
 _STORED: Final = {"\0": f"{_MARK}0000", _MARK: f"{_MARK}241a"}
@@ -57,7 +58,7 @@ def changes_json(changes: Iterable[SessionChange]) -> str:
             "service_location_id": change.service_location_id,
             "id": change.id,
             "kind": change.kind,
-            "at": instant(change.at_ms),
+            "at": instant_text(change.at_ms),
             "fingerprint": None if change.after is None else fingerprint(change.after).hex(),
             "after": None if change.after is None else _row(change.after),
         }
@@ -87,7 +88,7 @@ def _row(session: ChargingSession) -> dict[str, object]:
     for column in COLUMNS:
         value: object = column.of(session)
         if value is not None and column.kind == "instant":
-            value = instant(cast(int, value))
+            value = instant_text(cast(int, value))
         elif value is not None and column.kind in ("numbers", "json"):
             value = msgspec.Raw(str(value).encode())
         row[column.name] = value

@@ -11,7 +11,8 @@ from smappee_async.errors import SyncStoreError
 from smappee_async.sync.stores.rows import NAMES
 from smappee_async.tables.columns import COLUMNS, Kind
 
-_VERSION: Final = 1
+#: Of the tables.
+VERSION: Final = 1
 
 _TYPES: Final[Mapping[Kind, str]] = {
     "integer": "bigint",
@@ -61,8 +62,8 @@ def ms(column: str) -> str:
     return f"(extract(epoch FROM {column}) * 1000)::bigint"
 
 
-def _text(column: str) -> str:
-    """An instant as the text that :func:`smappee_async.sync.stores.rows.instant` writes."""
+def as_text(column: str) -> str:
+    """An instant as the text that :func:`smappee_async.tables.text.instant_text` writes."""
     return f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
 
 
@@ -84,7 +85,7 @@ NEXT_STATE: Final = (
 )
 
 _BEFORE: Final = ", ".join(
-    f"'{column.name}', {_text('old.' + column.name) if column.kind == 'instant' else 'old.' + column.name}"
+    f"'{column.name}', {as_text('old.' + column.name) if column.kind == 'instant' else 'old.' + column.name}"
     for column in COLUMNS
 )
 #: One statement sees one state of the tables, so the log gets the rows as they were.
@@ -138,7 +139,7 @@ async def prepare(connection: AsyncConnection[Any]) -> None:
     :raises SyncStoreError: a newer version of this package wrote it.
     """
     there = await (await connection.execute("SELECT to_regclass('smappee_version') IS NOT NULL")).fetchone()
-    if there is not None and there[0] and await _version(connection) == _VERSION:
+    if there is not None and there[0] and await _version(connection) == VERSION:
         return  # nothing is written then, so that a user who may not make tables can use them
     async with connection.transaction():
         await connection.execute(_LOCK_TABLES)
@@ -148,18 +149,18 @@ async def prepare(connection: AsyncConnection[Any]) -> None:
         if found is None:
             for statement in _SCHEMA:
                 await connection.execute(statement.encode())
-            await connection.execute("INSERT INTO smappee_version VALUES (%s)", (_VERSION,))
-        elif found < _VERSION:
+            await connection.execute("INSERT INTO smappee_version VALUES (%s)", (VERSION,))
+        elif found < VERSION:
             for column in COLUMNS:
                 kind = _TYPES[column.kind]
                 await connection.execute(f"ALTER TABLE sessions ADD COLUMN IF NOT EXISTS {column.name} {kind}".encode())
-            await connection.execute("UPDATE smappee_version SET version = %s", (_VERSION,))
+            await connection.execute("UPDATE smappee_version SET version = %s", (VERSION,))
 
 
 async def _version(connection: AsyncConnection[Any]) -> int | None:
     """The version of the tables; ``None`` if there are none."""
     found = await (await connection.execute("SELECT version FROM smappee_version")).fetchone()
-    if found is not None and found[0] > _VERSION:
+    if found is not None and found[0] > VERSION:
         raise SyncStoreError(
             "the copy in PostgreSQL was written by a newer version of this package",
             advice="Install that version, or a newer one",

@@ -10,21 +10,18 @@ from typing import Any, Final
 
 from smappee_async.models import NOTHING_EXTRA, ChargingSession, FrozenDict, SessionStatus
 from smappee_async.tables.columns import COLUMNS, Column
-from smappee_async.timerange import from_ms
+from smappee_async.tables.text import instant_text
 
 NAMES: Final = tuple(column.name for column in COLUMNS)
 
 #: The fields of a record that have another name, or another form, as a column.
 _READ_BY_HAND: Final = frozenset({"status", "started_at", "ended_at", "energy_kwh", "max_amperes", "extra"})
-
-
-def instant(instant_ms: int) -> str:
-    """Milliseconds since 1970 as a text that sorts by time, such as ``2026-10-01T08:15:00.000Z``."""
-    return from_ms(instant_ms).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+_PLAIN: Final = tuple(column.name for column in COLUMNS if column.name not in _READ_BY_HAND)
+_BOOLEANS: Final = tuple(column.name for column in COLUMNS if column.kind == "boolean")
 
 
 def to_ms(text: str) -> int:
-    """What :func:`instant` was given."""
+    """What :func:`~smappee_async.tables.text.instant_text` was given."""
     # A float of seconds holds every millisecond until far beyond the year 9999.
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
@@ -42,7 +39,10 @@ def row_json(row: tuple[object, ...] | None) -> str | None:
 def session_of(row: Mapping[str, Any]) -> ChargingSession:
     """The session of a row by column name. Columns that this version does not know are left out."""
     ended_at, max_amperes, extra = row["ended_at"], row["max_amperes"], row["extra"]
-    plain = {column.name: _plain(column, row[column.name]) for column in COLUMNS if column.name not in _READ_BY_HAND}
+    plain = {name: row[name] for name in _PLAIN}
+    for name in _BOOLEANS:  # SQLite has none
+        if plain[name] is not None:
+            plain[name] = bool(plain[name])
     return ChargingSession(
         **plain,
         status=SessionStatus(row["status"]),
@@ -56,17 +56,10 @@ def session_of(row: Mapping[str, Any]) -> ChargingSession:
 def _value(column: Column, session: ChargingSession) -> object:
     value = column.of(session)
     if column.kind == "instant":
-        return None if value is None else instant(int(value))
+        return None if value is None else instant_text(int(value))
     return float(value) if isinstance(value, Decimal) else value
 
 
 def _json(value: Any) -> Any:
     # PostgreSQL has JSON in JSON; SQLite has a text in it.
     return json.loads(value) if isinstance(value, str) else value
-
-
-def _plain(column: Column, value: Any) -> Any:
-    # SQLite has no booleans, and JSON drops the point of a whole number.
-    if value is None:
-        return None
-    return bool(value) if column.kind == "boolean" else value

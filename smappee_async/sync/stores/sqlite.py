@@ -23,9 +23,10 @@ from smappee_async.sync.events import SessionEvent, session_event
 from smappee_async.sync.fingerprint import fingerprint
 from smappee_async.sync.report import SessionChange
 from smappee_async.sync.stores.base import Commit, Saved, VerifiedMonth
-from smappee_async.sync.stores.rows import instant, row_json, session_of, to_ms, to_row
+from smappee_async.sync.stores.rows import row_json, session_of, to_ms, to_row
 from smappee_async.sync.stores.sqlite_schema import LAST_EVENT, SELECT, UPSERT, prepare
 from smappee_async.sync.visit import Known
+from smappee_async.tables.text import instant_text
 from smappee_async.timerange import TimeRange
 
 ResultT = TypeVar("ResultT")
@@ -152,7 +153,7 @@ class SqliteStore:
         )
         connection = self._opened()
         rows = connection.execute(
-            f"{select} AND started_at >= ? AND started_at < ?", (park, instant(start_ms), instant(end_ms))
+            f"{select} AND started_at >= ? AND started_at < ?", (park, instant_text(start_ms), instant_text(end_ms))
         ).fetchall()
         found = {row[0] for row in rows}
         others = [number for number in ids if number not in found]
@@ -185,7 +186,7 @@ class SqliteStore:
             (
                 park,
                 *_bounds(month.time_range),
-                instant(month.at_ms),
+                instant_text(month.at_ms),
                 len(month.ids),
                 month.digest,
                 json.dumps(list(month.ids)),
@@ -240,7 +241,7 @@ class SqliteStore:
 
     @staticmethod
     def _write(connection: sqlite3.Connection, change: SessionChange, *, is_logged: bool) -> None:
-        key, at = (change.service_location_id, change.id), instant(change.at_ms)
+        key, at = (change.service_location_id, change.id), instant_text(change.at_ms)
         after = None if change.after is None else to_row(change.after)
         if is_logged:
             before = connection.execute(SELECT, key).fetchone()
@@ -275,7 +276,7 @@ class _Transaction:
 
 def _bounds(time_range: TimeRange) -> tuple[str, str]:
     assert time_range.end_ms is not None
-    return instant(time_range.start_ms), instant(time_range.end_ms)
+    return instant_text(time_range.start_ms), instant_text(time_range.end_ms)
 
 
 def _store_error(error: sqlite3.Error, path: Path) -> SyncStoreError:

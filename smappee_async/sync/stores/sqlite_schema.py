@@ -11,7 +11,8 @@ from smappee_async.errors import SyncStoreError
 from smappee_async.sync.stores.rows import NAMES
 from smappee_async.tables.columns import COLUMNS, Kind
 
-_VERSION: Final = 1
+#: Of the tables.
+VERSION: Final = 1
 
 _TYPES: Final[Mapping[Kind, str]] = {
     "integer": "INTEGER",
@@ -76,16 +77,16 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     for statement in _SCHEMA:
         connection.execute(statement)
     found = connection.execute("SELECT version FROM smappee_version").fetchone()
-    if found is not None and found[0] > _VERSION:
+    if found is not None and found[0] > VERSION:
         raise SyncStoreError(
             f"the copy in {path} was written by a newer version of this package",
             advice="Install that version, or a newer one",
         )
     if found is None:
-        connection.execute("INSERT INTO smappee_version VALUES (?)", (_VERSION,))
-    elif found[0] < _VERSION:
+        connection.execute("INSERT INTO smappee_version VALUES (?)", (VERSION,))
+    elif found[0] < VERSION:
         there = {row[1] for row in connection.execute("PRAGMA table_info(sessions)")}
         for column in COLUMNS:
             if column.name not in there:
                 connection.execute(f"ALTER TABLE sessions ADD COLUMN {column.name} {_TYPES[column.kind]}")
-        connection.execute("UPDATE smappee_version SET version = ?", (_VERSION,))
+        connection.execute("UPDATE smappee_version SET version = ?", (VERSION,))

@@ -1,4 +1,4 @@
-"""What a copy keeps of the card that was held to the station."""
+"""What becomes of an RFID, which names a person: in a copy, and where people see it."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import Final, Literal, TypeAlias
 import attrs
 
 from smappee_async.errors import ConfigurationError
-from smappee_async.models import ChargingSession
 
 _LEAST_KEY_BYTES: Final = 16
 _MOST_KEY_BYTES: Final = 64
 _DIGEST_BYTES: Final = 16
+_SHOWN_CHARACTERS: Final = 3
 
 
 @attrs.frozen
 class HashedRfid:
-    """Keep a keyed hash in place of each RFID: equal cards stay equal, and nobody without the key finds the card.
+    """A keyed hash in place of each RFID: equal cards stay equal, and nobody without the key finds the card.
 
     The hash is BLAKE2b with a key (RFC 7693), 32 hexadecimal digits.
 
-    :param key: from 16 to 64 bytes that are kept secret, and stay the same for the life of the copy.
+    :param key: from 16 to 64 bytes that are kept secret, and stay the same for the life of a copy, or for all files
+        whose cards shall be compared.
     :raises ConfigurationError: the key is shorter, or longer.
     """
 
@@ -45,24 +46,46 @@ class HashedRfid:
 
 
 RfidChoice: TypeAlias = Literal["keep", "drop"] | HashedRfid
-"""Keep each RFID as it is, leave it out, or keep a hash of it."""
+"""What a copy has of each RFID: keep it as it is, leave it out, or keep a hash of it."""
+
+ShownRfid: TypeAlias = Literal["show", "mask", "none"] | HashedRfid
+"""What people see of each RFID: all of it, its last three characters, nothing, or a hash of it."""
 
 
-def with_rfid(session: ChargingSession, choice: RfidChoice) -> ChargingSession:
-    """The session as the copy holds it."""
-    if choice == "keep" or session.rfid is None:
-        return session
-    return attrs.evolve(session, rfid=choice.of(session.rfid) if isinstance(choice, HashedRfid) else None)
+def masked(rfid: str | None) -> str | None:
+    """Three stars and the last three characters; only the stars of an RFID that has no more characters."""
+    if rfid is None:
+        return None
+    return f"***{rfid[-_SHOWN_CHARACTERS:]}" if len(rfid) > _SHOWN_CHARACTERS else "***"
+
+
+def rfid_as(rfid: str | None, choice: RfidChoice | ShownRfid) -> str | None:
+    """An RFID as it was chosen; ``None`` for none."""
+    if rfid is None or choice in ("none", "drop"):
+        return None
+    if isinstance(choice, HashedRfid):
+        return choice.of(rfid)
+    return masked(rfid) if choice == "mask" else rfid
 
 
 def check_rfid(choice: RfidChoice) -> RfidChoice:
-    """The choice, if it is one.
+    """The choice for a copy, if it is one.
 
     :raises ConfigurationError: it is something else.
     """
     if choice in ("keep", "drop") or isinstance(choice, HashedRfid):
         return choice
     raise ConfigurationError(f"rfid is 'keep', 'drop' or HashedRfid(key), not {choice!r}")
+
+
+def check_shown_rfid(choice: ShownRfid) -> ShownRfid:
+    """The choice for what people see, if it is one.
+
+    :raises ConfigurationError: it is something else.
+    """
+    if choice in ("show", "mask", "none") or isinstance(choice, HashedRfid):
+        return choice
+    raise ConfigurationError(f"rfid is 'show', 'mask', 'none' or HashedRfid(key), not {choice!r}")
 
 
 def rfid_name(choice: RfidChoice) -> str:

@@ -1,10 +1,12 @@
-"""Draws the picture of the demonstration: ``python docs/demo_picture.py`` writes ``docs/images/demo.svg``.
+"""Draws what commands print: ``python docs/terminal_pictures.py`` writes two pictures to ``docs/images``.
 
-It runs ``smappee-async demo`` on a terminal of its own and draws what the command printed.
+``demo.svg`` is what ``smappee-async demo`` prints, and ``summary.svg`` what ``smappee-async summary`` prints on the
+simulator of the tutorial. Each runs on a terminal of its own.
 """
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import pty
@@ -20,21 +22,45 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-PICTURE = Path(__file__).with_name("images") / "demo.svg"
+from smappee_async.simulator.options import SimulateOptions
+
+PICTURES = Path(__file__).with_name("images")
 COLUMNS = 100
+SUMMARY = ("summary", "1001", "--month", "2026-10")
 
 
 def main() -> int:
-    status, output = run_demo()
+    failed = [draw_picture("demo", "demo"), asyncio.run(draw_summary())]
+    return max(failed)
+
+
+async def draw_summary() -> int:
+    simulator = SimulateOptions(world="small", now="2026-11-01T00:00Z").simulator()
+    async with simulator:
+        account = simulator.account
+        login = {
+            "SMAPPEE_BASE_URL": simulator.base_url,
+            "SMAPPEE_CLIENT_ID": account.client_id,
+            "SMAPPEE_CLIENT_SECRET": account.client_secret,
+            "SMAPPEE_USERNAME": account.username,
+            "SMAPPEE_PASSWORD": account.password,
+        }
+        return await asyncio.to_thread(draw_picture, "summary", *SUMMARY, **login)
+
+
+def draw_picture(name: str, *arguments: str, **variables: str) -> int:
+    """Run a command and draw what it printed; if it fails, the picture stays as it is."""
+    status, output = run(*arguments, **variables)
     if status:
-        print(output, f"the demonstration failed with {status}; the picture stays as it is", sep="\n", file=sys.stderr)
+        print(output, f"the command failed with {status}; the picture stays as it is", sep="\n", file=sys.stderr)
         return 1
-    PICTURE.write_text(draw(f"$ smappee-async demo\n{output}"), encoding="utf-8")
-    print("wrote", PICTURE)
+    picture = PICTURES / f"{name}.svg"
+    picture.write_text(draw(name, f"$ smappee-async {' '.join(arguments)}\n{output}"), encoding="utf-8")
+    print("wrote", picture)
     return 0
 
 
-def run_demo() -> tuple[int, str]:
+def run(*arguments: str, **variables: str) -> tuple[int, str]:
     """The exit status, and everything that was printed, with its colours.
 
     The standard output is a terminal, and the standard error is none: so the progress bar, which erases itself, is not
@@ -42,9 +68,9 @@ def run_demo() -> tuple[int, str]:
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
-    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": str(COLUMNS)} | variables
     environment.pop("NO_COLOR", None)
-    command = [sys.executable, "-m", "smappee_async.cli", "demo"]
+    command = [sys.executable, "-m", "smappee_async.cli", *arguments]
     with subprocess.Popen(command, env=environment, stdout=theirs, stderr=subprocess.PIPE) as process:
         os.close(theirs)
         assert process.stderr is not None
@@ -72,10 +98,10 @@ def read_as_it_comes(*descriptors: int) -> list[bytes]:
     return found
 
 
-def draw(output: str) -> str:
+def draw(name: str, output: str) -> str:
     console = Console(record=True, width=COLUMNS, file=StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text.from_ansi(output.rstrip()))
-    picture = console.export_svg(title="smappee-async demo", unique_id="demo")
+    picture = console.export_svg(title=f"smappee-async {name}", unique_id=name)
     # Without fonts from the network: a picture in a page cannot load them.
     picture = re.sub(r"\s*(@font-face \{.*?\}|<!--.*?-->)", "", picture, flags=re.DOTALL)
     return picture.replace("Fira Code, monospace", "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace")
