@@ -170,6 +170,10 @@ class SyncStoreError(SmappeeError):
     """The place where a copy of sessions is kept failed, or was written by a newer version of this package."""
 
 
+class ExportError(SmappeeError):
+    """A file of sessions could not be written."""
+
+
 class AuthenticationError(SmappeeError):
     """Smappee refused the credentials or the tokens. Trying again does not help; a person must act."""
 

@@ -16,7 +16,7 @@ FLOORS: Final[tuple[tuple[tuple[str, str], ...], ...]] = (
     (("cli", "the command: a process with signals, files and exit codes"),),
     (("doctor", "what is assumed of the service, checked"),),
     (("testing", "fixtures"), ("telemetry", "spans and metrics"), ("dlt", "sessions for dlt")),
-    (("sync", "a copy that stays right"),),
+    (("sync", "a copy that stays right"), ("export", "sessions as files")),
     (("client", "SmappeeClient: opens, closes, makes streams"),),
     (("query", "plans chunks, reads them, selects sessions, hands them over"),),
     (("transport", "one call: gate, attempt, retry"), ("auth", "tokens: kept, renewed, shared")),
