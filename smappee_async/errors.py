@@ -173,6 +173,8 @@ class SyncStoreError(SmappeeError):
 class ExportError(SmappeeError):
     """A file of sessions could not be written."""
 
+    advice = "Choose another place or another format, or ask for fewer sessions"
+
 
 class AuthenticationError(SmappeeError):
     """Smappee refused the credentials or the tokens. Trying again does not help; a person must act."""

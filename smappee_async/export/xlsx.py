@@ -98,10 +98,10 @@ def about_account(stats: StreamStats, failures: Sequence[ChunkFailure]) -> About
     return [
         ("Records received", stats.received),
         ("Sessions", stats.sessions),
-        ("Filtered (other state, or outside the range)", stats.filtered),
+        ("Filtered (other state, other time)", stats.filtered),
         ("Duplicates", stats.duplicates),
-        ("Invalid records, which are missing here", stats.invalid),
-        ("Ranges that could not be read, which are missing here", len(failures)),
+        ("Invalid records (missing here)", stats.invalid),
+        ("Ranges not read (missing here)", len(failures)),
         *(
             (
                 "Not read",

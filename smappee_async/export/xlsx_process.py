@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
@@ -86,11 +86,23 @@ async def xlsx_process(path: Path) -> AsyncIterator[XlsxProcess]:
         yield XlsxProcess(child, thread)
     finally:
         child.kill()  # so that the thread, if it waits for the process, waits no longer
-        try:
-            with anyio.CancelScope(shield=True):
-                await _run(thread, child.end)
-        finally:
-            thread.shutdown(wait=False)
+        ending = thread.submit(child.end)
+        thread.shutdown(wait=False)
+        await _ended(ending)
+
+
+async def _ended(work: Future[None]) -> None:
+    """Wait for work, and let a cancellation pass only then."""
+    waiting, cancelled = asyncio.wrap_future(work), None
+    with anyio.CancelScope(shield=True):
+        while not waiting.done():
+            try:
+                await asyncio.wait([waiting])
+            except asyncio.CancelledError as error:  # not of a scope of anyio, from which the shield protects
+                cancelled = error
+    waiting.result()
+    if cancelled is not None:
+        raise cancelled
 
 
 async def _run(thread: ThreadPoolExecutor, work: Callable[[], ResultT]) -> ResultT:
@@ -161,7 +173,10 @@ class _Child:
                 advice="Try again; if the machine is short of memory, the system may have ended it",
             )
         said = last.decode(errors="replace")[:_SHOWN_CHARACTERS]
-        return self._error(f"the process that writes it ended with code {code}" + (f": {said}" if said else ""))
+        return self._error(
+            f"the process that writes it ended with code {code}" + (f": {said}" if said else ""),
+            advice="Check that this Python can import smappee_async in a process of its own, or write CSV",
+        )
 
     def kill(self) -> None:
         if self._process is not None:

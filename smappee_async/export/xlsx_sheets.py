@@ -36,11 +36,11 @@ _EPOCH_DAY: Final = 25_569
 
 #: Widths in characters. The arrow of the filter covers some of a header.
 _ARROW: Final = 3
-_MARGIN: Final = 2
+_MARGIN: Final = 3
 _WIDEST: Final = 40
 _NARROWEST: Final = 8
 
-Form = Literal["text", "number", "energy", "instant", "day", "count", "boolean"]
+Form = Literal["text", "number", "energy", "instant", "day", "count", "boolean", "value"]
 Cell = str | int | float | bool | None
 
 #: When it is printed.
@@ -57,13 +57,18 @@ _FORM_OF: Final[dict[Kind, Form]] = {
 }
 #: Number formats are Excel's own language; it shows them in the language of its user.
 _NUMBER_FORMATS: Final[dict[Form, str]] = {
+    "text": "General",
+    "number": "General",
+    # Excel shows TRUE and FALSE in its own language whatever the format; LibreOffice would show 1 and 0.
+    "boolean": '"TRUE";"TRUE";"FALSE"',
     "energy": "#,##0.00####",
     "instant": "yyyy-mm-dd hh:mm:ss",
     "day": "yyyy-mm-dd",
     "count": "#,##0",
+    "value": "#,##0",
 }
-_LEFT: Final[frozenset[Form]] = frozenset({"text", "instant", "day", "boolean"})
-_WIDTHS: Final[dict[Form, int]] = {"instant": 19, "day": 11, "energy": 12}
+_LEFT: Final[frozenset[Form]] = frozenset({"text", "instant", "day", "boolean", "value"})
+_WIDTHS: Final[dict[Form, int]] = {"instant": 20, "day": 11, "energy": 12}
 
 
 class SheetColumn(Opaque, msgspec.Struct, frozen=True):
@@ -147,7 +152,7 @@ class Sheet(Opaque):
         self.cut = 0
         self._sheet: Worksheet = book.workbook.add_worksheet(name)
         self._forms: list[Form] = [form for _, form in columns]
-        self._formats = [book.formats.get(form) for form in self._forms]
+        self._formats = [book.formats[form] for form in self._forms]
         self._widths = [max(_WIDTHS.get(form, _NARROWEST), len(header) + _ARROW) for header, form in columns]
         for number, (header, form) in enumerate(columns):
             self._sheet.write_string(0, number, header, book.header_left if form in _LEFT else book.header_right)
@@ -177,12 +182,12 @@ class Sheet(Opaque):
         self._widths[number] = max(self._widths[number], min(len(text) + _MARGIN, _WIDEST))
         if not text.startswith("<r>"):
             # It cuts a text that is too long, and says so.
-            self.cut += self._sheet.write_string(row, number, text) == _WAS_CUT
+            self.cut += self._sheet.write_string(row, number, text, self._formats[number]) == _WAS_CUT
             return
         # xlsxwriter takes a text from <r> to </r> for rich text that it has made itself, and does not escape it.
         self.cut += len(text) > _RICH_TEXT_OF_A_CELL
         text = text[:_RICH_TEXT_OF_A_CELL]
-        self._sheet.write_rich_string(row, number, text[0], text[1], text[2:])
+        self._sheet.write_rich_string(row, number, text[0], text[1], text[2:], self._formats[number])
 
     def insert(self, chart: Chart, row: int, number: int) -> None:
         """Put a chart beside the table, its upper left corner on a cell."""
@@ -208,14 +213,14 @@ class Book(Opaque):
     def __init__(self, file: BinaryIO, scratch: str, *, rows_of_a_sheet: int = ROWS_OF_A_SHEET) -> None:
         self.workbook = Workbook(file, {"constant_memory": True, "tmpdir": scratch})
         self.workbook.use_zip64()
-        header = {"bold": True, "bg_color": "#DCE6F1", "bottom": 1}
-        self.header_left: Format = self.workbook.add_format({**header, "align": "left"})
+        # The indent keeps a text apart from a number on its left.
+        left, header = {"align": "left", "indent": 1}, {"bold": True, "bg_color": "#DCE6F1", "bottom": 1}
+        self.header_left: Format = self.workbook.add_format({**header, **left})
         self.header_right: Format = self.workbook.add_format({**header, "align": "right"})
-        left = {"align": "left"}
         self.formats: dict[Form, Format] = {
             form: self.workbook.add_format({"num_format": number_format, **(left if form in _LEFT else {})})
             for form, number_format in _NUMBER_FORMATS.items()
-        } | {"boolean": self.workbook.add_format(left)}
+        }
         self._rows_of_a_sheet = rows_of_a_sheet
         self._sheets: list[Sheet] = []
         self._totals = Totals()
@@ -283,7 +288,7 @@ class Book(Opaque):
         sheet.insert(chart, 1, len(_TOTAL_COLUMNS) + 1)
 
     def _write_about(self, about: Sequence[tuple[str, str | int]]) -> None:
-        sheet = Sheet(self, "About", [("About this file", "text"), ("Value", "count")], has_filter=False)
+        sheet = Sheet(self, "About", [("About this file", "text"), ("Value", "value")], has_filter=False)
         self._sheets.append(sheet)
         for label, value in about:
             sheet.add((label, value))
