@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 from zoneinfo import ZoneInfo
 
 from smappee_async._version import __version__
@@ -16,7 +16,7 @@ from smappee_async.export.xlsx_process import xlsx_process
 from smappee_async.models import ChunkFailure, SessionBatch, SessionState, StreamStats
 from smappee_async.timerange import TimeRange
 
-Zones: TypeAlias = ZoneInfo | Mapping[int | str, ZoneInfo]
+Zones: TypeAlias = ZoneInfo | Mapping[int, ZoneInfo] | Mapping[str, ZoneInfo] | Mapping[int | str, ZoneInfo]
 """One time zone for all, or one for each park, by its id, and each station that is asked, by its serial number."""
 
 About: TypeAlias = Sequence[tuple[str, str | int]]
@@ -70,7 +70,8 @@ async def write_xlsx(
 
 
 def _zone_of(asked: int | str, zones: Zones) -> str:
-    zone = zones if isinstance(zones, ZoneInfo) else zones.get(asked)
+    # A mapping by park alone is not a mapping by park or station, because the types of keys do not vary.
+    zone = zones if isinstance(zones, ZoneInfo) else cast("Mapping[int | str, ZoneInfo]", zones).get(asked)
     if zone is None:
         raise ConfigurationError(
             f"no time zone is known for {asked}", advice="Give zones= a time zone for each park, or one for all"

@@ -7,7 +7,7 @@ import json
 import struct
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
@@ -23,6 +23,7 @@ from smappee_async import (
     ConfigurationError,
     Credentials,
     NotFound,
+    SessionBatch,
     SmappeeClient,
     StreamStats,
     TimeRange,
@@ -41,7 +42,7 @@ PARKS = (
     Park.office(1002, timezone="America/New_York"),
     Park.home(1003, timezone="Australia/Lord_Howe"),  # changes its clock by half an hour
 )
-ZONES: dict[int | str, ZoneInfo] = {park.service_location_id: ZoneInfo(park.timezone) for park in PARKS}
+ZONES = {park.service_location_id: ZoneInfo(park.timezone) for park in PARKS}
 OCTOBER = TimeRange.month(2026, 10, tz="Europe/Brussels")
 HOUR_MS = 3_600_000
 
@@ -61,7 +62,7 @@ async def _month(path: Path) -> tuple[Any, list[dict[str, Any]]]:
         records = [
             {"park": park, **sim.ledger.wire(each)}
             for park in ZONES
-            for each in sim.ledger.sessions(int(park), OCTOBER.start_ms, OCTOBER.end_ms)
+            for each in sim.ledger.sessions(park, OCTOBER.start_ms, OCTOBER.end_ms)
         ]
     assert count == len(records) > 500
     return openpyxl.load_workbook(path), records
@@ -428,7 +429,7 @@ async def test_the_file_says_what_was_asked_and_what_became_of_it(tmp_path: Path
 async def test_the_account_is_asked_for_when_the_sessions_have_ended(tmp_path: Path) -> None:
     asked = []
 
-    async def some() -> Any:
+    async def some() -> AsyncIterator[SessionBatch]:
         yield batch(session())
         asked.append("sessions")
 

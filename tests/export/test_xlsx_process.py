@@ -219,7 +219,7 @@ async def test_the_process_has_no_credentials_and_no_session_in_its_arguments(
 @pytest.fixture
 def child(path: Path) -> Iterator[subprocess.Popen[bytes]]:
     (path.parent / "scratch").mkdir()
-    command = [sys.executable, "-m", "smappee_async.export.xlsx_child", path, path.parent / "scratch"]
+    command = [sys.executable, "-m", "smappee_async.export.xlsx_child", str(path), str(path.parent / "scratch")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         yield process
         process.kill()

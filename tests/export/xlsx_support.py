@@ -19,7 +19,7 @@ OCTOBER_MS = 1_790_812_800_000
 
 
 def session(**fields: Any) -> ChargingSession:
-    given = {
+    given: dict[str, Any] = {
         "id": 1,
         "serial_number": "6001",
         "from_ms": OCTOBER_MS,
