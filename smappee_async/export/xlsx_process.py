@@ -39,8 +39,8 @@ _ADVICE: Final[dict[int, str]] = {
     errno.EPERM: "Choose a place where you may write",
     errno.EROFS: "Choose a place where you may write",
     errno.ENOENT: "Make the directory first",
-    errno.ENOSPC: "Make room: while it is written, a workbook needs up to ten times its size beside its name",
-    errno.EDQUOT: "Make room: while it is written, a workbook needs up to ten times its size beside its name",
+    errno.ENOSPC: "Make room: while it is written, a workbook needs about twenty times its size beside its name",
+    errno.EDQUOT: "Make room: while it is written, a workbook needs about twenty times its size beside its name",
     errno.EFBIG: "Allow larger files (ulimit -f), or ask for fewer sessions",
 }
 
