@@ -99,10 +99,10 @@ def _sheet_columns(columns: Iterable[Column]) -> Iterator[SheetColumn]:
             yield SheetColumn(f"{column.name} (UTC)", "instant", _instant(column, is_local=False))
             yield SheetColumn(f"{column.name} (local)", "instant", _instant(column, is_local=True))
         else:
-            yield SheetColumn(column.name, "text" if is_identifier(column) else _FORM_OF[column.kind], _plain(column))
+            yield SheetColumn(column.name, "text" if _is_identifier(column) else _FORM_OF[column.kind], _plain(column))
 
 
-def is_identifier(column: Column) -> bool:
+def _is_identifier(column: Column) -> bool:
     """Whether a column has numbers that nobody calculates with, which may have more digits than Excel keeps."""
     return column.kind == "integer" and (column.name == "id" or column.name.endswith("_id"))
 
