@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from smappee_async.errors import ClientClosed as ClientClosed
     from smappee_async.errors import ConfigurationError as ConfigurationError
     from smappee_async.errors import DeadlineExceeded as DeadlineExceeded
+    from smappee_async.errors import ExportError as ExportError
     from smappee_async.errors import NotFound as NotFound
     from smappee_async.errors import PermissionDenied as PermissionDenied
     from smappee_async.errors import RateLimited as RateLimited
@@ -80,6 +81,7 @@ _ROOMS: Final = {
         "ClientClosed",
         "ConfigurationError",
         "DeadlineExceeded",
+        "ExportError",
         "NotFound",
         "PermissionDenied",
         "RateLimited",
