@@ -90,13 +90,13 @@ async def parquet(
     """
     choice: ShownRfid = check_shown_rfid(rfid)
     # In a thread, because it takes long; and before the stream begins, because it slows the loop all the same.
-    writing = await asyncio.to_thread(_load_parquet)
+    writing, sessions = await asyncio.to_thread(_load_parquet)
 
     async def write(file: NewFileThread, batches: AsyncIterator[pa.RecordBatch]) -> int:
         count: int = await writing.write_parquet(file, batches, choice, on_progress)
         return count
 
-    batches = source.arrow() if isinstance(source, ArrowSource) else writing.as_arrow(source.batches())
+    batches = source.arrow() if isinstance(source, ArrowSource) else sessions.record_batches(source.batches())
     return await _to_file(source, batches, path, write)
 
 
@@ -144,9 +144,9 @@ async def _counted(batches: AsyncIterator[SessionBatch], on_progress: OnProgress
             on_progress(count)
 
 
-def _load_parquet() -> ModuleType:
+def _load_parquet() -> tuple[ModuleType, ModuleType]:
     import_module("smappee_async.tables.schema")  # first, because it says which extra is not installed
-    return import_module("smappee_async.export.parquet_file")
+    return import_module("smappee_async.export.parquet_file"), import_module("smappee_async.tables.sessions")
 
 
 async def _write_text(
