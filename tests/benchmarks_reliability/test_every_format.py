@@ -1,0 +1,54 @@
+"""The program that writes every format: it says so if a value that was read back is another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.analysis import need
+
+need("pandas", "polars", "duckdb")
+
+from benchmarks.reliability import every_format  # noqa: E402 - it imports them
+
+RECORD = {"id": 7, "serialNumber": "6", "from": 1_790_805_600_000, "status": "STOPPED", "energy": 14.25, "rfid": "A123"}
+ROW: dict[str, Any] = dict.fromkeys(every_format._HELD) | {
+    "service_location_id": 1001,
+    "id": 7,
+    "serial_number": "6",
+    "started_at": datetime(2026, 9, 30, 22, tzinfo=UTC),
+    "status": "STOPPED",
+    "energy": 14.25,
+    "energy_kwh": "14.250000",
+    "rfid": "A123",
+}
+TRUTH = {(1001, 7): RECORD}
+
+
+def test_a_week_goes_through_every_format(capsys: pytest.CaptureFixture[str]) -> None:
+    assert every_format.main(["--quick"]) == 0
+    assert capsys.readouterr().out.endswith("all of it met\n")
+
+
+def test_a_row_that_says_what_the_record_says_does_not_differ() -> None:
+    assert every_format.differences([ROW], TRUTH) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        lambda row: [{**row, "energy_kwh": "14.250001"}],
+        lambda row: [{**row, "started_at": datetime(2026, 9, 30, 22, 0, 1, tzinfo=UTC)}],
+        lambda row: [{**row, "rfid": "***123"}],
+        lambda row: [{**row, "connector": 1}],
+        lambda row: [row, row],
+        lambda row: [],
+    ],
+)
+def test_another_value_a_second_row_and_a_missing_row_differ(
+    alter: Callable[[dict[str, Any]], list[dict[str, Any]]],
+) -> None:
+    assert every_format.differences(alter(ROW), TRUTH)[1] == 1
