@@ -148,7 +148,9 @@ class CopiedSessions:
         return self._batches
 
     def arrow(self) -> AsyncIterator[pa.RecordBatch]:
-        """The same sessions as record batches, as :meth:`~smappee_async.SessionStream.arrow` has them. Needs the extra ``arrow``.
+        """The same sessions as record batches, as :meth:`~smappee_async.SessionStream.arrow` has them.
+
+        It needs the extra ``arrow``.
 
         :raises ImportError: pyarrow is not installed.
         """
