@@ -169,7 +169,7 @@ class Dataset(Consumer):
         """The table with two columns more, read from the dataset."""
         month = pc.strftime(table["started_at"].cast(pa.timestamp("ms", tz=ZONE)), format="%Y-%m")
         whole = table.append_column("month", month).append_column("park", table["service_location_id"])
-        self.folder.mkdir()  # without rows nothing is written
+        self.folder.mkdir(exist_ok=True)  # without rows nothing is written
         ds.write_dataset(
             whole, self.folder, format="parquet", partitioning=["month", "park"], partitioning_flavor="hive"
         )
@@ -189,5 +189,5 @@ class Dataset(Consumer):
         }
 
     def columns(self, table: pa.Table) -> list[str]:
-        *names, _, _ = self.written(table).schema.names
+        names: list[str] = self.written(table).schema.names[:-2]
         return names
