@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import pytest
 
-#: The modules of the extra ``analysis``.
-MODULES: Final = frozenset({"duckdb", "matplotlib", "pandas", "polars", "pytz"})
+#: The modules that only the extra ``analysis`` has.
+MODULES: Final = frozenset({"matplotlib", "pandas", "polars"})
 
 
 def need(module: str) -> Any:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
+import duckdb
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.dataset as ds
@@ -135,16 +136,11 @@ class Polars(Consumer):
 
 
 class DuckDb(Consumer):
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.duckdb = need("duckdb")
-        need("pytz")  # for DuckDB 1
-
     def query(self, sessions: pa.Table, query: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        with self.duckdb.connect() as database:
+        with duckdb.connect() as database:
             database.register("sessions", sessions)
             result = database.execute(query)
-            return [column[0] for column in result.description], result.fetchall()
+            return [column[0] for column in result.description or ()], result.fetchall()
 
     def rows(self, table: pa.Table) -> list[Row]:
         names, rows = self.query(table, "FROM sessions")
