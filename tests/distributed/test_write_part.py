@@ -137,7 +137,7 @@ def test_missing_credentials_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _count(part: Part) -> int:
-    return read_part(part).table.num_rows
+    return int(read_part(part).table.num_rows)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
