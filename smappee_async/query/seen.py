@@ -76,8 +76,9 @@ def seen_in(
 
 
 def _in_table(table: pa.Table, start_ms: int, end_ms: int) -> dict[int, int]:
-    # It imports pyarrow, which whoever has a table has imported.
-    from smappee_async.tables.schema import INSTANT, pa, pc  # noqa: PLC0415
+    # Whoever has a table has imported pyarrow.
+    from smappee_async.tables.schema import INSTANT, pc  # noqa: I001, PLC0415 - says which extra is missing
+    import pyarrow as pa  # noqa: PLC0415
 
     started, park = table.column("started_at").cast(INSTANT), table.column("service_location_id")
     is_in = pc.and_(
