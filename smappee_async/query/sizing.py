@@ -144,19 +144,23 @@ class ChunkSizer(Opaque, msgspec.Struct, eq=False):
 
     def _with_seen_before_ms(self, before: Seen, guess_ms: float, target_sessions: int) -> float:
         """The guess, with what was seen before the query: that alone, until the density is known from responses."""
+        if self.rest_is_quiet and self._is_far_below(before):
+            return guess_ms  # the park has closed: the far end says so too
         before_ms = target_sessions * before.during_ms / _likely(before.sessions)
         if before_ms < _WEEK_MS:
             before_ms /= defaults.WEEKEND_SHARE  # it is the average of nights and weekends too
         if self._seen_ms == 0 and before.sessions < _TELLING:
             before_ms = min(before_ms, _SHORT_QUERY_MS)  # it may have become busy
-        if self._seen_ms and self._is_far_below(before):
-            before_ms = max(before_ms, min(self._seen_ms, _DAY_MS))  # it may have closed: as much again as was read
+        if not self.is_known:
+            return before_ms
+        if self._is_far_below(before):
+            before_ms = max(before_ms, min(self._seen_ms, _DAY_MS))  # as much again as was read
         # After quiet hours, or a quiet weekend, chunks are not longer than the average says.
-        return min(guess_ms, before_ms) if self.is_known else before_ms
+        return min(guess_ms, before_ms)
 
     def _is_far_below(self, before: Seen) -> bool:
         """Whether the density that was found is so much below that which was seen before that it is no weekend."""
-        return self._sessions * before.during_ms < _FAR_BELOW * _likely(before.sessions) * self._span_ms
+        return self._sessions * before.during_ms < _FAR_BELOW * before.sessions * self._span_ms
 
     def learn(self, sessions: int, span_ms: int, elapsed_s: float) -> None:
         """A chunk was read.

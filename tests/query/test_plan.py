@@ -396,6 +396,11 @@ def test_a_park_that_was_seen_without_sessions_takes_two_requests() -> None:
     assert len(read_alone(lambda _: 0, seen_of=seen_of(0))) == 2
 
 
+@pytest.mark.parametrize("sessions", [1, 30, 500, 5_000])
+def test_a_park_that_was_seen_busy_and_has_no_sessions_takes_few_requests(sessions: int) -> None:
+    assert len(read_alone(lambda _: 0, seen_of=seen_of(sessions * 365))) <= 6
+
+
 @pytest.mark.parametrize("opened", [180, 900, 1_650])
 @pytest.mark.parametrize("per_day", [30, 500, 5_000])
 def test_no_response_of_a_park_that_was_seen_without_sessions_and_opened_since_is_too_large(
