@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from smappee_async.errors import ConfigurationError
-from smappee_async.models import ChargingSession
+from smappee_async.models import ChargingSession, ServiceLocation
 from smappee_async.protocol.requests import check_service_location_id
 from smappee_async.timerange import TimeRange
 
@@ -47,14 +47,17 @@ class Seen:
 
 
 def seen_in(
-    sessions: pa.Table | Iterable[ChargingSession], time_range: TimeRange, *, parks: Iterable[int] = ()
+    sessions: pa.Table | Iterable[ChargingSession],
+    time_range: TimeRange,
+    *,
+    parks: Iterable[int | ServiceLocation] = (),
 ) -> dict[int, Seen]:
     """What was seen of each park in an earlier result, as the option ``seen`` of the next query.
 
     :param sessions: a table of ``stream.table()``, of which the columns ``service_location_id`` and ``started_at`` are
         enough; or any sessions.
     :param time_range: what was read. Sessions outside of it are not counted.
-    :param parks: the parks that were read whole. Those without sessions are in the result too, as quiet ones.
+    :param parks: the parks that were read. Those without sessions are in the result too, as quiet ones.
     :raises ConfigurationError: the range has an open end, or a park cannot be.
     """
     if time_range.end_ms is None:
@@ -62,7 +65,8 @@ def seen_in(
             "seen_in() needs a range with an end", advice="Use TimeRange(start, end) with the moment of asking as end"
         )
     start_ms, end_ms = time_range.start_ms, time_range.end_ms
-    counts = dict.fromkeys(map(check_service_location_id, parks), 0)
+    numbers = (park.id if isinstance(park, ServiceLocation) else park for park in parks)
+    counts = dict.fromkeys(map(check_service_location_id, numbers), 0)
     if isinstance(sessions, Iterable):
         counts |= Counter(
             session.service_location_id

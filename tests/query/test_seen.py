@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from smappee_async import ChargingSession, ConfigurationError, Seen, SessionStatus, TimeRange, seen_in
+from smappee_async import ChargingSession, ConfigurationError, Seen, ServiceLocation, SessionStatus, TimeRange, seen_in
 from smappee_async.tables.schema import SCHEMA
 from tests.rows import row
 
@@ -53,7 +53,7 @@ def test_two_columns_of_a_table_are_enough() -> None:
 
 @pytest.mark.parametrize("sessions", [SESSIONS, as_table(SESSIONS)])
 def test_parks_that_were_read_and_have_no_sessions_are_quiet(sessions: Any) -> None:
-    assert seen_in(sessions, WEEK, parks=[1002, 1003]) == {
+    assert seen_in(sessions, WEEK, parks=[1002, ServiceLocation(id=1003)]) == {
         1001: Seen(2, DAYS),
         1002: Seen(1, DAYS),
         1003: Seen(0, DAYS),
