@@ -27,7 +27,6 @@ from smappee_async import (
     SmappeeError,
     TimeRange,
     TransportError,
-    seen_in,
 )
 from smappee_async.simulator import Assumptions, Fault, Park, SimulatedClock, SimulatedSession
 
@@ -67,17 +66,6 @@ async def test_it_comes_out_the_same_whatever_was_seen_of_the_parks_before(
     sessions = await client.sessions(PARKS, MARCH, order=order, seen=seen).collect()
 
     assert told(sessions) == cloud.truth(PARKS, MARCH)
-
-
-async def test_what_an_earlier_table_has_keeps_the_responses_of_a_busy_month_small(cloud: Cloud) -> None:
-    client = await cloud.connect(limits=Limits(target_sessions=50, verify_from_sessions=None))
-    before = await client.sessions(1003, YEAR).table()
-    stream = client.sessions(1003, MARCH, seen=seen_in(before, YEAR))
-
-    sizes = [len(batch.sessions) async for batch in stream.batches()]
-
-    assert sum(sizes) == len(cloud.truth([1003], MARCH)) > 400
-    assert max(sizes) <= 100
 
 
 @pytest.mark.parametrize("state", ["completed", "active", "all"])
