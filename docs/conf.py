@@ -54,7 +54,7 @@ nitpick_ignore_regex = [
     ("py:class", r"LimitKeeps|RangeFilter|EmptyResponse|Place"),
     # Aliases and small types in signatures, which the text beside them explains.
     ("py:class", r"(.*\.)?JsonValue|OnEvent|smappee_async\.(errors\.RangeBounds|secret\.Secret)"),
-    ("py:class", r"smappee_async\.query\.session_query\.QueryOptions"),
+    ("py:class", r"smappee_async\.query\.(session_query\.QueryOptions|seen\.HasColumns)"),
 ]
 
 

@@ -147,8 +147,8 @@ class SmappeeClient:
 
         :param parks: service location ids of charging parks, or service locations; one or several.
         :param time_range: selects sessions by their start.
-        :param options: ``state``, ``order``, ``on_error``, ``on_invalid``, ``deadline`` and ``resume``, as described at
-            :class:`SessionQuery`.
+        :param options: ``state``, ``order``, ``on_error``, ``on_invalid``, ``deadline``, ``resume`` and ``seen``, as
+            described at :class:`SessionQuery`.
         :raises ConfigurationError: at once, if the query cannot be answered.
         :raises ClientClosed: at once, if the client is not open.
         """

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol, cast
 
 import attrs
 
 from smappee_async.errors import ConfigurationError
-from smappee_async.models import ChargingSession
+from smappee_async.models import ChargingSession, ServiceLocation
 from smappee_async.protocol.requests import check_service_location_id
 from smappee_async.timerange import TimeRange
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 _MS: Final = timedelta(milliseconds=1)
+
+
+class HasColumns(Protocol):
+    """What is needed of a table of pyarrow, whose own types not every checker knows."""
+
+    def column(self, name: str, /) -> object:
+        """One column."""
+        ...
 
 
 @attrs.frozen
@@ -47,14 +52,17 @@ class Seen:
 
 
 def seen_in(
-    sessions: pa.Table | Iterable[ChargingSession], time_range: TimeRange, *, parks: Iterable[int] = ()
+    sessions: HasColumns | Iterable[ChargingSession],
+    time_range: TimeRange,
+    *,
+    parks: Iterable[int | ServiceLocation] = (),
 ) -> dict[int, Seen]:
     """What was seen of each park in an earlier result, as the option ``seen`` of the next query.
 
-    :param sessions: a table of ``stream.table()``, of which the columns ``service_location_id`` and ``started_at`` are
-        enough; or any sessions.
+    :param sessions: a pyarrow table, as of ``stream.table()``, of which the columns ``service_location_id`` and
+        ``started_at`` are enough; or any sessions.
     :param time_range: what was read. Sessions outside of it are not counted.
-    :param parks: the parks that were read whole. Those without sessions are in the result too, as quiet ones.
+    :param parks: the parks that were read. Those without sessions are in the result too, as quiet ones.
     :raises ConfigurationError: the range has an open end, or a park cannot be.
     """
     if time_range.end_ms is None:
@@ -62,7 +70,8 @@ def seen_in(
             "seen_in() needs a range with an end", advice="Use TimeRange(start, end) with the moment of asking as end"
         )
     start_ms, end_ms = time_range.start_ms, time_range.end_ms
-    counts = dict.fromkeys(map(check_service_location_id, parks), 0)
+    numbers = (park.id if isinstance(park, ServiceLocation) else park for park in parks)
+    counts = dict.fromkeys(map(check_service_location_id, numbers), 0)
     if isinstance(sessions, Iterable):
         counts |= Counter(
             session.service_location_id
@@ -75,11 +84,13 @@ def seen_in(
     return {park: Seen(count, during) for park, count in counts.items()}
 
 
-def _in_table(table: pa.Table, start_ms: int, end_ms: int) -> dict[int, int]:
-    # It imports pyarrow, which whoever has a table has imported.
-    from smappee_async.tables.schema import INSTANT, pa, pc  # noqa: PLC0415
+def _in_table(table: HasColumns, start_ms: int, end_ms: int) -> dict[int, int]:
+    # Whoever has a table has imported pyarrow.
+    from smappee_async.tables.schema import INSTANT, pc  # noqa: I001, PLC0415 - says which extra is missing
+    import pyarrow as pa  # noqa: PLC0415
 
-    started, park = table.column("started_at").cast(INSTANT), table.column("service_location_id")
+    started = cast(pa.ChunkedArray, table.column("started_at")).cast(INSTANT)
+    park = cast(pa.ChunkedArray, table.column("service_location_id"))
     is_in = pc.and_(
         pc.greater_equal(started, pa.scalar(start_ms, INSTANT)), pc.less(started, pa.scalar(end_ms, INSTANT))
     )

@@ -22,6 +22,8 @@ Park = int | ServiceLocation
 
 ItemT = TypeVar("ItemT")
 
+#: What was seen in a shorter time says nothing.
+_TELLING: Final = timedelta(days=1)
 _SEEN_ADVICE: Final = "Use seen={1001: Seen(sessions=42_000, during=timedelta(days=365))}"
 
 
@@ -52,10 +54,10 @@ class SessionQuery:
     :param on_invalid: the same for single records, in ``stream.invalid``.
     :param deadline: how long the stream may take from its first read: queueing, tokens and retries included.
     :param resume: what ``stream.checkpoint()`` gave: chunks that were handed over are not asked for again.
-    :param seen: what was seen of each park before, by its id, or of each station, by its serial number: an earlier result
-        gives it with :func:`seen_in`, and a copy with :meth:`SessionsCopy.seen`. The planner needs fewer requests then, and
-        divides also a short range of a busy park. If it is wrong, a few more requests are sent, or a response is larger;
-        what is read is the same. Other targets than those of the query may be in it.
+    :param seen: what was seen before of each park, by its id, or of each station, by its serial number; from an earlier
+        result by :func:`seen_in`, or from a copy by :meth:`~smappee_async.sync.SessionsCopy.seen`. It saves requests,
+        and keeps the responses of a busy park small also in a short range. Where it is wrong, there are a few requests
+        more, or a larger response, and the same sessions. It may have other targets than the query.
     :param at_once: ask for each range in one chunk, because it is known to hold few sessions. It is split only if that
         fails.
     :raises ConfigurationError: the query cannot be answered.
@@ -90,7 +92,9 @@ class SessionQuery:
         """What was seen of a target before; ``None`` if nothing is known."""
         if self.seen is None:
             return None
-        return cast(Mapping[int | str | None, Seen], self.seen).get(_id_of(target))
+        seen = cast(Mapping[int | str | None, Seen], self.seen).get(_id_of(target))
+        # A shorter time may have been the quiet, or the busy, part of a day.
+        return seen if seen is not None and seen.during >= _TELLING else None
 
     @classmethod
     def parks(
@@ -147,7 +151,7 @@ class _Ranges(Mapping[Target, TimeRange]):
 
 
 def _check_seen(seen: object, ranges: Mapping[Target, TimeRange]) -> None:
-    """See that it is a mapping of the right types. Its ids need not be those of the query: a hint for others is unused."""
+    """See that it has the right types. It may have ids that the query does not have: an earlier run had other parks."""
     if not isinstance(seen, Mapping):
         raise ConfigurationError(f"seen must be a mapping, not {type(seen).__name__}", advice=_SEEN_ADVICE)
     for wrong in set(map(type, seen.values())) - {Seen}:

@@ -46,9 +46,8 @@ class ChunkSizer(Opaque, msgspec.Struct, eq=False):
     """The density of one target's sessions, as far as it is known, and from it the length of the next chunk.
 
     :param target_sessions: the number of sessions that a response should have; ``None`` for any number.
-    :param seen_before: what was seen of the target before this query. It takes the place of a first look, and bounds the
-        length of chunks until some days were read. It may be wrong: until the density is known from responses, one
-        chunk is handed out at a time.
+    :param seen_before: what was seen of the target before this query. It takes the place of a first look, and bounds
+        the length of chunks until a week was read. It may be wrong, so the density is not known by it.
     """
 
     target_sessions: int | None
@@ -74,10 +73,6 @@ class ChunkSizer(Opaque, msgspec.Struct, eq=False):
     """Whether the last chunk that was read had far fewer sessions than those before it."""
     _is_empty: bool = False
     """Whether it had none, although many were likely."""
-
-    def __post_init__(self) -> None:
-        if self.seen_before is not None and self.seen_before.during_ms < _DAY_MS:
-            self.seen_before = None  # it may have been the quiet, or the busy, part of a day
 
     @property
     def is_known(self) -> bool:
@@ -113,7 +108,10 @@ class ChunkSizer(Opaque, msgspec.Struct, eq=False):
 
     def span_ms(self, left_ms: int) -> int:
         """How many of the ``left_ms`` milliseconds to ask for next; at least one, at most all."""
-        span_ms = min(self._guess_ms(left_ms), self._at_most_ms)
+        guess_ms = self._guess_ms(left_ms)
+        if self.seen_before is not None and self.target_sessions is not None:
+            guess_ms = self._with_seen_before_ms(self.seen_before, guess_ms, self.target_sessions)
+        span_ms = min(guess_ms, self._at_most_ms)
         if span_ms * defaults.REST_SHARE >= left_ms:
             return left_ms  # a slightly larger response costs less than one more request for the rest
         if self.is_known or self.seen_before is not None:
@@ -122,29 +120,6 @@ class ChunkSizer(Opaque, msgspec.Struct, eq=False):
         return max(1, int(span_ms))
 
     def _guess_ms(self, left_ms: int) -> float:
-        if self.target_sessions is None:
-            return left_ms
-        if self.seen_before is not None:
-            before_ms = self._guess_by_seen_before_ms(self.seen_before, self.target_sessions)
-            # Quiet hours, or a quiet weekend, do not make it longer.
-            return min(before_ms, self._guess_by_responses_ms(left_ms)) if self.is_known else before_ms
-        return self._guess_by_responses_ms(left_ms)
-
-    def _guess_by_seen_before_ms(self, before: Seen, target_sessions: int) -> float:
-        guess_ms = target_sessions * before.during_ms / _likely(before.sessions)
-        if guess_ms < _WEEK_MS:
-            guess_ms /= defaults.WEEKEND_SHARE  # the average of nights and weekends too
-        if self._seen_ms == 0 and before.sessions < _TELLING:
-            guess_ms = min(guess_ms, _SHORT_QUERY_MS)  # it may have become busy
-        if self._seen_ms and self._is_far_below(before):
-            guess_ms = max(guess_ms, min(self._seen_ms, _DAY_MS))  # it may have closed: as much again as was read
-        return guess_ms
-
-    def _is_far_below(self, before: Seen) -> bool:
-        """Whether the density that was found is so much below that which was seen before that it is no weekend."""
-        return self._sessions * before.during_ms < _FAR_BELOW * _likely(before.sessions) * self._span_ms
-
-    def _guess_by_responses_ms(self, left_ms: int) -> float:
         if self.target_sessions is None:
             return left_ms
         if self._span_ms == 0:
@@ -166,6 +141,26 @@ class ChunkSizer(Opaque, msgspec.Struct, eq=False):
             # After a quiet night or weekend, a day may follow that is as busy as before.
             guess_ms = min(guess_ms, defaults.BUSY_SHARE * self.target_sessions / self._densest)
         return guess_ms
+
+    def _with_seen_before_ms(self, before: Seen, guess_ms: float, target_sessions: int) -> float:
+        """The guess, with what was seen before the query: that alone, until the density is known from responses."""
+        if self.rest_is_quiet and self._is_far_below(before):
+            return guess_ms  # the park has closed: the far end says so too
+        before_ms = target_sessions * before.during_ms / _likely(before.sessions)
+        if before_ms < _WEEK_MS:
+            before_ms /= defaults.WEEKEND_SHARE  # it is the average of nights and weekends too
+        if self._seen_ms == 0 and before.sessions < _TELLING:
+            before_ms = min(before_ms, _SHORT_QUERY_MS)  # it may have become busy
+        if not self.is_known:
+            return before_ms
+        if self._is_far_below(before):
+            before_ms = max(before_ms, min(self._seen_ms, _DAY_MS))  # as much again as was read
+        # After quiet hours, or a quiet weekend, chunks are not longer than the average says.
+        return min(guess_ms, before_ms)
+
+    def _is_far_below(self, before: Seen) -> bool:
+        """Whether the density that was found is so much below that which was seen before that it is no weekend."""
+        return self._sessions * before.during_ms < _FAR_BELOW * before.sessions * self._span_ms
 
     def learn(self, sessions: int, span_ms: int, elapsed_s: float) -> None:
         """A chunk was read.

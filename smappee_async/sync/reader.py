@@ -11,6 +11,7 @@ import attrs
 
 from smappee_async.errors import ConfigurationError
 from smappee_async.models import ChargingSession, SessionBatch
+from smappee_async.query.seen import Seen
 from smappee_async.query.session_query import Park
 from smappee_async.secret import Secret
 from smappee_async.sync.run import park_numbers
@@ -110,6 +111,19 @@ class SessionsCopy:
         )
         self._handed_out.append(made)
         return made
+
+    async def seen(self) -> dict[int, Seen]:
+        """How many sessions the copy has of each park whose first sync is complete: the option ``seen`` of a query.
+
+        :raises SyncStoreError: the database failed.
+        """
+        async with self._snapshots() as snapshot:
+            counts = dict(await snapshot.counts())
+        return {
+            park.service_location_id: Seen(counts.get(park.service_location_id, 0), park.synced_until - park.since)
+            for park in self.parks
+            if park.synced_until is not None and park.synced_until > park.since
+        }
 
     async def _close(self) -> None:
         for each in self._handed_out:

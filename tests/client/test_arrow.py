@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from smappee_async import ChargingSession, ServerError, TimeRange
+from smappee_async import ChargingSession, Limits, ServerError, TimeRange, seen_in
 from smappee_async.defaults import TARGET_SESSIONS
 from smappee_async.simulator import Fault, Park
 from smappee_async.tables.schema import SCHEMA
@@ -20,6 +20,7 @@ from .support import Cloud, StartCloud
 pytestmark = pytest.mark.anyio
 PARKS = (1001, 1002, 1003)
 QUARTER = TimeRange.parse("2026-07-01T00:00Z..2026-10-01T00:00Z")
+SEPTEMBER = TimeRange.month(2026, 9, tz="UTC")
 
 
 def by_identity(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -168,3 +169,14 @@ asyncio.run(main())
 def test_nothing_of_it_is_imported_before_it_is_asked_for() -> None:
     program = "import sys, smappee_async, smappee_async.client, smappee_async.sync; print('pyarrow' in sys.modules)"
     assert python(program).stdout == "False\n"
+
+
+async def test_what_an_earlier_table_has_keeps_the_responses_of_a_busy_month_small(hub: Cloud) -> None:
+    client = await hub.connect(limits=Limits(target_sessions=500, verify_from_sessions=None))
+    before = await client.sessions(1003, QUARTER).table()
+    stream = client.sessions(1003, SEPTEMBER, seen=seen_in(before, QUARTER))
+
+    sizes = [len(batch.sessions) async for batch in stream.batches()]
+
+    assert sum(sizes) == len(hub.truth([1003], SEPTEMBER)) > 2_000
+    assert max(sizes) <= 1_000

@@ -22,6 +22,7 @@ from smappee_async import (
     NotFound,
     ResponseDecodeError,
     RetryPolicy,
+    Seen,
     ServerError,
     SmappeeError,
     TimeRange,
@@ -51,6 +52,20 @@ async def test_a_year_of_several_parks_comes_out_exactly_as_the_ledger_has_it(cl
     sessions = await client.sessions(PARKS, YEAR, order=order).collect()
 
     assert told(sessions) == cloud.truth(PARKS, YEAR)
+
+
+@pytest.mark.parametrize("order", ["arrival", "start"])
+@pytest.mark.parametrize("factor", [0, 0.1, 1, 10])
+async def test_it_comes_out_the_same_whatever_was_seen_of_the_parks_before(
+    cloud: Cloud, order: Any, factor: float
+) -> None:
+    client = await cloud.connect(limits=Limits(target_sessions=50))
+    per_year = {1001: 365, 1002: 8_000, 1003: 7_300}
+    seen = {park: Seen(int(sessions * factor), timedelta(days=365)) for park, sessions in per_year.items()}
+
+    sessions = await client.sessions(PARKS, MARCH, order=order, seen=seen).collect()
+
+    assert told(sessions) == cloud.truth(PARKS, MARCH)
 
 
 @pytest.mark.parametrize("state", ["completed", "active", "all"])

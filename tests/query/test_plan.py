@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter, UserDict, deque
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import islice, pairwise, zip_longest
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smappee_async.query.plan import Chunk, Plan
+from smappee_async.query.seen import Seen
 from smappee_async.query.target import Target
 from smappee_async.timerange import TimeRange, merge, remaining
 
@@ -35,6 +37,18 @@ def ranges(draw: st.DrawFn) -> list[TimeRange]:
 queries = st.tuples(ranges(), ranges(), ranges()).map(lambda lists: dict(zip(PARKS, lists, strict=True)))
 orders = st.integers(0, 2**32).map(random.Random)
 sizes = st.sampled_from([None, 50])
+#: What was seen of each target before, right or wrong.
+seen_before = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        PARKS,
+        st.builds(
+            Seen,
+            st.integers(0, 40) | st.integers(0, 10**9),
+            st.timedeltas(timedelta(hours=1), timedelta(days=2_000)),
+        ),
+    ),
+)
 
 
 @attrs.define(slots=False)
@@ -127,22 +141,30 @@ def assert_tiles(chunks: list[TimeRange], whole: list[TimeRange]) -> None:
 # --- nothing twice, nothing missed ------------------------------------------------------------------------------------
 
 
-@given(queries, sizes, st.none() | st.integers(1, 3), orders)
+@given(queries, sizes, st.none() | st.integers(1, 3), seen_before, orders)
 def test_in_whatever_order_it_is_worked_off_every_chunk_is_read_exactly_once(
-    query: dict[Target, list[TimeRange]], size: int | None, per_target: int | None, chance: random.Random
+    query: dict[Target, list[TimeRange]],
+    size: int | None,
+    per_target: int | None,
+    seen: dict[Target, Seen],
+    chance: random.Random,
 ) -> None:
-    run = Run(Plan(query, target_sessions=size, now_ms=NOW, per_target=per_target), chance)
+    run = Run(Plan(query, target_sessions=size, now_ms=NOW, per_target=per_target, seen_of=seen.get), chance)
     run.to_the_end()
     for target, whole in query.items():
         assert_tiles(ranges_of(target, run.read), whole)
     assert run.plan.next() is None
 
 
-@given(queries, sizes, st.none() | st.integers(1, 3), orders)
+@given(queries, sizes, st.none() | st.integers(1, 3), seen_before, orders)
 def test_what_was_given_up_and_what_was_read_make_the_whole(
-    query: dict[Target, list[TimeRange]], size: int | None, per_target: int | None, chance: random.Random
+    query: dict[Target, list[TimeRange]],
+    size: int | None,
+    per_target: int | None,
+    seen: dict[Target, Seen],
+    chance: random.Random,
 ) -> None:
-    run = Run(Plan(query, target_sessions=size, now_ms=NOW, per_target=per_target), chance)
+    run = Run(Plan(query, target_sessions=size, now_ms=NOW, per_target=per_target, seen_of=seen.get), chance)
     run.to_the_end(giving_up=True)
     for target, whole in query.items():
         assert_tiles(ranges_of(target, run.read + run.dropped), whole)
@@ -363,6 +385,40 @@ def test_a_time_that_was_much_busier_is_forgotten_after_some_weeks(before: int) 
 
 def test_a_park_without_sessions_takes_four_requests() -> None:
     assert len(read_alone(lambda _: 0)) == 4
+
+
+def seen_of(sessions: int) -> Callable[[Target], Seen]:
+    """So many seen in a year."""
+    return lambda _: Seen(sessions, timedelta(days=365))
+
+
+def test_a_park_that_was_seen_without_sessions_takes_two_requests() -> None:
+    assert len(read_alone(lambda _: 0, seen_of=seen_of(0))) == 2
+
+
+@pytest.mark.parametrize("sessions", [1, 30, 500, 5_000])
+def test_a_park_that_was_seen_busy_and_has_no_sessions_takes_few_requests(sessions: int) -> None:
+    assert len(read_alone(lambda _: 0, seen_of=seen_of(sessions * 365))) <= 6
+
+
+@pytest.mark.parametrize("opened", [180, 900, 1_650])
+@pytest.mark.parametrize("per_day", [30, 500, 5_000])
+def test_no_response_of_a_park_that_was_seen_without_sessions_and_opened_since_is_too_large(
+    per_day: int, opened: int
+) -> None:
+    found = read_alone(lambda day: per_day if day >= opened else 0, seen_of=seen_of(0))
+    assert max(sessions for _, sessions in found) <= 4_000
+    assert len(found) <= 1.25 * per_day * (1_826 - opened) / 2_000 + 8
+
+
+def test_one_chunk_at_a_time_is_asked_of_a_target_of_which_only_an_earlier_time_was_seen() -> None:
+    whole = TimeRange.from_ms(START, NOW)
+    plan = Plan({PARKS[0]: [whole]}, target_sessions=50, now_ms=NOW, seen_of=seen_of(100_000))
+    first = following(plan)
+    assert plan.next() is None
+    plan.mark_read(first, sessions=50)
+    assert plan.next() is not None
+    assert plan.next() is not None
 
 
 def test_the_latest_hours_are_not_looked_at_first_where_chunks_come_by_time_or_the_range_is_short() -> None:

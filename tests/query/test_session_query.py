@@ -9,12 +9,14 @@ import pytest
 
 from smappee_async.errors import ConfigurationError
 from smappee_async.models import ServiceLocation
+from smappee_async.query.seen import Seen
 from smappee_async.query.session_query import SessionQuery
 from smappee_async.query.target import Target
 from smappee_async.timerange import TimeRange
 
 MARCH = TimeRange.month(2026, 3, tz="Europe/Brussels")
 APRIL = TimeRange.month(2026, 4, tz="Europe/Brussels")
+SEEN = Seen(1_000, timedelta(days=30))
 
 
 def test_one_time_range_is_for_all_parks() -> None:
@@ -82,8 +84,30 @@ def test_targets_that_cannot_be_asked_are_refused(parks: Any, time_range: Any, s
         {"on_invalid": None},
         {"deadline": 30},
         {"deadline": timedelta(0)},
+        {"seen": [12345]},
+        {"seen": {12345: 1_000}},
+        {"seen": {"12345": SEEN}},
+        {"seen": {12345: SEEN, 6.5: SEEN}},
     ],
 )
 def test_an_option_that_cannot_be_is_refused(option: Any) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(option))):
         SessionQuery.parks(12345, MARCH, **option)
+
+
+def test_what_was_seen_is_found_by_the_id_of_a_park_or_the_serial_number_of_a_station() -> None:
+    parks = SessionQuery.parks([5, 6], MARCH, seen={5: SEEN})
+    stations = SessionQuery.stations(["5", "6"], MARCH, seen={"5": SEEN})
+
+    assert [parks.seen_of(target) for target in parks.ranges] == [SEEN, None]
+    assert [stations.seen_of(target) for target in stations.ranges] == [SEEN, None]
+
+
+def test_what_was_seen_of_other_parks_is_not_used() -> None:
+    query = SessionQuery.parks(5, MARCH, seen={7: SEEN})
+    assert query.seen_of(Target(5)) is None
+
+
+def test_what_was_seen_in_less_than_a_day_is_not_used() -> None:
+    query = SessionQuery.parks([5, 6], MARCH, seen={5: Seen(9, timedelta(hours=23)), 6: Seen(9, timedelta(days=1))})
+    assert [query.seen_of(target) for target in query.ranges] == [None, Seen(9, timedelta(days=1))]

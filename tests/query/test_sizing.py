@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smappee_async.query.seen import Seen
 from smappee_async.query.sizing import ChunkSizer
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -16,9 +18,9 @@ YEARS = 5 * 365 * DAY
 TARGET = 2_000
 
 
-def responses(starts: list[int], length_ms: int, target: int = TARGET) -> list[int]:
+def responses(starts: list[int], length_ms: int, seen: Seen | None = None) -> list[int]:
     """Sizes of the responses when a park with these session starts is read from end to end."""
-    sizer, at_ms, sizes = ChunkSizer(target), 0, []
+    sizer, at_ms, sizes = ChunkSizer(TARGET, seen), 0, []
     while at_ms < length_ms:
         span_ms = sizer.span_ms(length_ms - at_ms)
         size = bisect_left(starts, at_ms + span_ms) - bisect_left(starts, at_ms)
@@ -168,16 +170,84 @@ def test_a_short_rest_is_asked_for_with_the_chunk_before_it() -> None:
     assert sizer.span_ms(24 * DAY) == 24 * DAY
 
 
+# --- what was seen before the query -----------------------------------------------------------------------------------
+
+
+def per_day(sessions: float) -> Seen:
+    """So many a day, seen in a year."""
+    return Seen(round(sessions * 365), timedelta(days=365))
+
+
+def test_a_quiet_park_that_was_seen_before_is_asked_for_at_once() -> None:
+    assert len(responses(starts_of(1, 1825), YEARS, per_day(1))) == 1
+
+
+def test_a_park_that_was_seen_before_is_asked_for_in_full_responses_from_the_first_on() -> None:
+    starts = starts_of(30, 1825)
+
+    sizes = responses(starts, YEARS, per_day(30))
+
+    assert len(sizes) == -(-len(starts) // TARGET)
+    assert max(sizes) <= 1.1 * TARGET
+
+
+@pytest.mark.parametrize("first_day", range(7))
+def test_no_response_of_a_month_of_a_hub_is_twice_as_large_as_aimed_at(first_day: int) -> None:
+    starts = [start - first_day * DAY for start in by_day_and_week(5_000, 44) if start >= first_day * DAY]
+
+    sizes = responses(starts, 31 * DAY, per_day(5_000))
+
+    assert max(sizes) <= 2 * TARGET
+
+
+@pytest.mark.parametrize("days", [30, 1825])
+@pytest.mark.parametrize("times", [10, 100])
+def test_a_park_that_was_seen_busier_takes_a_few_requests_more(days: int, times: int) -> None:
+    starts = starts_of(30, days)
+
+    more = len(responses(starts, days * DAY, per_day(30 * times))) - len(responses(starts, days * DAY))
+
+    assert more <= 7
+
+
+def test_a_park_that_closed_since_is_looked_for_in_three_days_of_short_chunks() -> None:
+    assert len(responses([], 30 * DAY, per_day(5_000))) <= 3 * 5_000 / 2_000 * 1.5 + 2
+
+
+@pytest.mark.parametrize("times", [2, 10])
+def test_a_park_that_grew_since_has_one_response_that_is_so_many_times_too_large(times: int) -> None:
+    first, *sizes = responses(starts_of(3_000, 60), 60 * DAY, per_day(3_000 / times))
+
+    assert first <= 1.1 * times * TARGET
+    assert max(sizes) <= 2 * TARGET
+
+
+@pytest.mark.parametrize("sessions", [0, 1, 2])
+def test_next_to_nothing_seen_is_no_reason_to_ask_for_more_than_a_short_range(sessions: int) -> None:
+    sizer = ChunkSizer(TARGET, Seen(sessions, timedelta(days=3_000)))
+    assert sizer.span_ms(80 * DAY) <= 35 * DAY
+
+
+def test_what_was_seen_before_does_not_make_a_density_known() -> None:
+    assert not ChunkSizer(TARGET, per_day(5_000)).is_known
+
+
+def test_what_was_seen_before_says_nothing_where_each_range_is_asked_at_once() -> None:
+    assert ChunkSizer(None, per_day(5_000)).span_ms(YEARS) == YEARS
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 50_000), st.integers(1, YEARS), st.floats(0, 100)), max_size=20),
     st.integers(1, YEARS),
     st.sampled_from([None, 1, 50, 2_000]),
+    st.none()
+    | st.builds(Seen, st.integers(0, 10**12), st.timedeltas(timedelta(milliseconds=1), timedelta(days=9_999))),
 )
 def test_there_is_always_something_to_ask_for_and_never_more_than_is_left(
-    seen: list[tuple[int, int, float]], left_ms: int, target: int | None
+    read: list[tuple[int, int, float]], left_ms: int, target: int | None, seen: Seen | None
 ) -> None:
-    sizer = ChunkSizer(target)
-    for sessions, span_ms, elapsed_s in seen:
+    sizer = ChunkSizer(target, seen)
+    for sessions, span_ms, elapsed_s in read:
         sizer.learn(sessions, span_ms, elapsed_s)
         if sessions % 7 == 0:
             sizer.shorten(span_ms)

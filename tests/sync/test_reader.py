@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,7 +14,7 @@ from urllib.parse import quote
 import attrs
 import pytest
 
-from smappee_async import ChargingSession, ConfigurationError, SessionStatus, SyncStoreError, TimeRange
+from smappee_async import ChargingSession, ConfigurationError, Seen, SessionStatus, SyncStoreError, TimeRange
 from smappee_async.models import FrozenDict
 from smappee_async.sync import Commit, SessionChange, SyncStore, open_copy, reader
 from smappee_async.sync.state import Backfill, ParkState
@@ -272,6 +272,22 @@ async def test_each_park_tells_until_when_it_is_synced(place: Place, store: Sync
     assert whole.since == unfinished.since == datetime(2026, 1, 1, tzinfo=UTC)
     assert whole.synced_until == datetime(2026, 1, 4, tzinfo=UTC)
     assert unfinished.synced_until is None
+
+
+async def test_a_copy_tells_what_was_seen_of_each_park_that_is_complete(place: Place, store: SyncStore) -> None:
+    quiet, unfinished = 1003, 1004
+    await write(store, of(1), of(2, BEGIN_MS + DAY_MS), of(3, BEGIN_MS + DAY_MS))
+    await vanish(store, 3)
+    await write(store, of(9, park=OTHER), park=OTHER)
+    await write(store, park=quiet)
+    reading = ParkState(BEGIN_MS, backfill=Backfill(BEGIN_MS + DAY_MS))
+    await write(store, of(5, park=unfinished), state=reading, park=unfinished)
+
+    async with open_copy(place.url) as copy:
+        seen = await copy.seen()
+
+    days = timedelta(days=3)
+    assert seen == {PARK: Seen(2, days), OTHER: Seen(1, days), quiet: Seen(0, days)}
 
 
 @pytest.mark.parametrize(

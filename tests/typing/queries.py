@@ -19,6 +19,7 @@ from smappee_async import (
     InvalidRecord,
     NotFound,
     RateLimited,
+    Seen,
     ServiceLocation,
     ServiceLocationInfo,
     SessionBatch,
@@ -32,6 +33,7 @@ from smappee_async import (
     TimeRange,
     TransportError,
     converter,
+    seen_in,
 )
 
 OCTOBER = TimeRange.month(2026, 10, tz="Europe/Brussels")
@@ -167,7 +169,10 @@ async def errors(smappee: SmappeeClient) -> str:
 
 async def a_time_range_for_each_park(smappee: SmappeeClient) -> SessionStream:
     """One query, one stream: a month in the time zone of each park."""
-    query = SessionQuery.parks({1001: OCTOBER, 1002: TimeRange.month(2026, 10, tz="Europe/London")}, order="start")
+    seen = seen_in([], OCTOBER, parks=[1001])
+    assert_type(seen, dict[int, Seen])
+    months = {1001: OCTOBER, 1002: TimeRange.month(2026, 10, tz="Europe/London")}
+    query = SessionQuery.parks(months, order="start", seen=seen)
     assert_type(query, SessionQuery)
     assert_type([target.key for target in query.ranges], list[str])
     assert_type(next(iter(query.ranges)), Target)

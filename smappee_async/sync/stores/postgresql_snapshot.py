@@ -17,7 +17,7 @@ from smappee_async.sync.stores.postgresql_errors import told
 from smappee_async.sync.stores.postgresql_rows import loaded, original
 from smappee_async.sync.stores.postgresql_schema import VERSION, as_text
 from smappee_async.sync.stores.rows import NAMES, session_of
-from smappee_async.sync.stores.snapshot import check_version, columns_of
+from smappee_async.sync.stores.snapshot import COUNTS, check_version, columns_of
 from smappee_async.tables.columns import COLUMNS
 from smappee_async.tables.text import instant_text
 
@@ -56,6 +56,10 @@ class PostgresqlSnapshot:
         """See :class:`Snapshot`."""
         return unwrap(await _outcome(self._states()))
 
+    async def counts(self) -> Sequence[tuple[int, int]]:
+        """See :class:`Snapshot`."""
+        return unwrap(await _outcome(self._counts()))
+
     async def select(
         self, service_location_id: int, start_ms: int, end_ms: int | None, *, include_vanished: bool
     ) -> None:
@@ -92,6 +96,9 @@ class PostgresqlSnapshot:
         statement = "SELECT service_location_id, state::text FROM smappee_sync ORDER BY 1"
         rows = await (await self._opened().execute(statement)).fetchall()
         return [(park, loaded(state)) for park, state in rows]
+
+    async def _counts(self) -> list[tuple[int, int]]:
+        return await (await self._opened().execute(COUNTS)).fetchall()
 
     async def _select(self, park: int, start_ms: int, end_ms: int | None, include_vanished: bool) -> None:
         connection = self._opened()

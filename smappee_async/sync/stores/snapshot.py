@@ -9,6 +9,8 @@ from smappee_async.errors import SyncStoreError
 from smappee_async.models import ChargingSession, JsonValue
 from smappee_async.sync.stores.rows import NAMES
 
+#: How many sessions a copy has of each park.
+COUNTS: Final = "SELECT service_location_id, count(*) FROM sessions WHERE vanished_at IS NULL GROUP BY 1"
 _ADVICE: Final = "Give the place that 'smappee-async sync --to' or sync(…, to=…) writes to"
 
 
@@ -31,6 +33,10 @@ class Snapshot(Protocol):
 
     async def states(self) -> Sequence[tuple[int, Mapping[str, JsonValue]]]:
         """Each park with what a sync remembers of it, by ascending id."""
+        ...
+
+    async def counts(self) -> Sequence[tuple[int, int]]:
+        """Each park that has sessions with how many, without those that vanished."""
         ...
 
     async def select(

@@ -16,7 +16,7 @@ import anyio
 from smappee_async.errors import SyncStoreError
 from smappee_async.models import ChargingSession, JsonValue
 from smappee_async.sync.stores.rows import NAMES, session_of
-from smappee_async.sync.stores.snapshot import check_version, columns_of, no_copy
+from smappee_async.sync.stores.snapshot import COUNTS, check_version, columns_of, no_copy
 from smappee_async.sync.stores.sqlite_schema import VERSION
 from smappee_async.tables.text import instant_text
 
@@ -57,6 +57,10 @@ class SqliteSnapshot:
         statement = "SELECT service_location_id, state FROM smappee_sync ORDER BY 1"
         rows = await self._run(lambda: self._opened().execute(statement).fetchall())
         return [(park, json.loads(state)) for park, state in rows]
+
+    async def counts(self) -> Sequence[tuple[int, int]]:
+        """See :class:`Snapshot`."""
+        return await self._run(lambda: self._opened().execute(COUNTS).fetchall())
 
     async def select(
         self, service_location_id: int, start_ms: int, end_ms: int | None, *, include_vanished: bool
