@@ -7,7 +7,7 @@ import itertools
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from smappee_async.transport.redis_rate import _DIGESTS, _RESERVE
+from smappee_async.transport.redis_rate import _DIGESTS, _RESERVE, _RETURN
 
 SECOND = 1_000_000
 
@@ -39,6 +39,11 @@ class Twin:
         self.paused_until = max(self.paused_until, now + pause)
         return 0, self.paused_until - now
 
+    def returned(self, now: int) -> tuple[int, int]:
+        if now > self.free_at + SECOND:
+            self.paused_until = max(self.paused_until, now + SECOND)
+        return 0, max(0, self.paused_until - now)
+
 
 class TwinRedis:
     """Takes the place of a Redis client; its clock is that of the event loop."""
@@ -59,6 +64,8 @@ class TwinRedis:
         if digest == _DIGESTS[_RESERVE]:
             rate, confirmed = arguments
             return list(self.twin.reserve(now_us, float(rate), is_confirmed=confirmed == "1"))
+        if digest == _DIGESTS[_RETURN]:
+            return list(self.twin.returned(now_us))
         return list(self.twin.throttled(now_us, int(arguments[0])))
 
     def is_gone(self) -> None:

@@ -71,7 +71,20 @@ return {{0, paused_until - now}}
 """
 )
 
-_DIGESTS: Final = {script: hashlib.sha1(script.encode()).hexdigest() for script in (_RESERVE, _THROTTLED)}  # noqa: S324 - the name that Redis gives it
+#: No ARGV. A process returns from its fallback. If no slot was used for so long, the other processes are still on their
+#: way: slots begin when they have returned, so that no second has both rates. Gives 0 and the rest of a pause.
+_RETURN: Final = (
+    _STATE
+    + f"""
+if now - free_at > {defaults.RATE_RETRY_S * 1e6:.0f} then
+  paused_until = math.max(paused_until, now + {defaults.RATE_RETRY_S * 1e6:.0f})
+  store('paused_until', digits(paused_until))
+end
+return {{0, math.max(0, paused_until - now)}}
+"""
+)
+
+_DIGESTS: Final = {script: hashlib.sha1(script.encode()).hexdigest() for script in (_RESERVE, _THROTTLED, _RETURN)}  # noqa: S324 - the name that Redis gives it
 
 
 class _Reply(NamedTuple):
@@ -252,7 +265,7 @@ class RedisRateLimiter:
         while True:
             await asyncio.sleep(defaults.RATE_RETRY_S)
             try:
-                await self._run(_RESERVE, repr(self._rate), "0")
+                await self._run(_RETURN)
             except RateLimiterError as error:
                 if error.transient:
                     continue

@@ -16,7 +16,7 @@ from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 
 from smappee_async import ConfigurationError, Limits, RateLimiterError, RedisRateLimiter, defaults
-from smappee_async.transport.redis_rate import _RESERVE, _THROTTLED
+from smappee_async.transport.redis_rate import _RESERVE, _RETURN, _THROTTLED
 from tests.rate_twin import SECOND, Twin
 from tests.redis_server import RedisServer
 from tests.walking import everything_about
@@ -29,6 +29,7 @@ STEPS = st.lists(
         st.one_of(st.integers(0, 300_000), st.integers(0, 90 * SECOND)),
         st.one_of(
             st.tuples(st.just("reserve"), st.sampled_from([0.5, 3, 40, 100, 7.5]), st.booleans()),
+            st.tuples(st.just("returned"), st.just(0), st.just(value=False)),
             st.tuples(st.just("throttled"), st.sampled_from([0, SECOND, 30 * SECOND]), st.just(value=False)),
         ),
     ),
@@ -52,6 +53,9 @@ def test_the_scripts_say_what_their_twin_says(blocking: BlockingRedis, steps: li
         if what == "reserve":
             said = blocking.eval(_RESERVE, 1, "account", str(now), repr(number), "1" if is_confirmed else "0")
             expected = twin.reserve(now, number, is_confirmed=is_confirmed)
+        elif what == "returned":
+            said = blocking.eval(_RETURN, 1, "account", str(now))
+            expected = twin.returned(now)
         else:
             said = blocking.eval(_THROTTLED, 1, "account", str(now), str(number))
             expected = twin.throttled(now, number)

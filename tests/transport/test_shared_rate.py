@@ -11,6 +11,7 @@ import pytest
 from redis import exceptions
 
 from smappee_async import ConfigurationError, DeadlineExceeded, RateLimiterError, RedisRateLimiter
+from smappee_async.defaults import SLOTS_AHEAD
 from smappee_async.testing import VirtualTimeLoop
 from smappee_async.transport.call import within
 from smappee_async.transport.gate import Gate
@@ -212,10 +213,36 @@ async def test_with_a_fallback_each_process_keeps_to_it_and_returns_to_redis(red
     await working
     assert [each.uses_fallback for each in limiters] == [False] * 4
     assert sent.between(12, 20) == pytest.approx(800, abs=8)
-    assert sent.between(22, 30) == pytest.approx(800, abs=8)
+    assert sent.between(23, 30) == pytest.approx(700, abs=8)
     assert redis.scripts > scripts
+    assert sent.most_in_a_second() <= 100 + 4 * (SLOTS_AHEAD + 1)  # slots from before, and then the other rate
     for each in limiters:
         await each.aclose()
+
+
+async def test_processes_that_return_to_redis_one_by_one_do_not_add_one_rate_to_the_other(redis: TwinRedis) -> None:
+    limiters = [limiter(redis, fallback=25) for _ in range(4)]
+    redis.is_gone()
+    for each in limiters:
+        await each.acquire()
+        await asyncio.sleep(0.2)
+    redis.is_back()
+    sent = Sent()
+    await all_want(sent, limiters, until=8)
+    assert sent.most_in_a_second() <= 104
+    for each in limiters:
+        await each.aclose()
+
+
+async def test_one_process_that_was_away_does_not_hold_up_the_others(redis: TwinRedis) -> None:
+    one, other = limiter(redis, fallback=25), limiter(redis)
+    redis.is_gone()
+    await one.acquire()
+    redis.error = None
+    sent = Sent()
+    await all_want(sent, [other], until=5)
+    assert not one.uses_fallback
+    assert len(sent.at) >= 495
 
 
 async def test_a_redis_that_does_not_answer_delays_nobody_twice(redis: TwinRedis) -> None:
