@@ -70,6 +70,7 @@ async def all_want(sent: Sent, limiters: Sequence[RedisRateLimiter], until: floa
 async def test_all_processes_together_keep_to_the_rate_and_use_it(
     redis: TwinRedis, rate: float, answers_after_s: float
 ) -> None:
+    """R48."""
     redis.answers_after_s = answers_after_s
     sent = Sent()
     await all_want(sent, [limiter(redis, rate) for _ in range(4)], until=20)
