@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -261,3 +263,14 @@ def test_neither_the_limiter_nor_the_limits_show_the_url() -> None:
     limiter = RedisRateLimiter("redis://:the-redis-password@localhost", "account", rate=5)
     assert "RedisRateLimiter(key='account', rate=5)" in repr(Limits(rate=limiter))
     assert "password" not in repr(Limits(rate=limiter))
+
+
+def test_without_redis_the_extra_is_named_and_a_number_still_works() -> None:
+    program = (
+        "import sys; sys.modules['redis'] = None\n"
+        "import smappee_async\n"
+        "smappee_async.SmappeeClient(smappee_async.Credentials('a', 'b', 'c', 'd'), limits=smappee_async.Limits(rate=5))\n"
+        "smappee_async.RedisRateLimiter"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "RedisRateLimiter needs an extra: pip install 'smappee-async[redis]'" in done.stderr
