@@ -124,13 +124,13 @@ async def _read(client: SmappeeClient, numbers: Sequence[int], way: Way) -> int:
     stream = client.sessions(numbers, _MONTH)
     match way:
         case "table":
-            return (await stream.table()).num_rows
+            return int((await stream.table()).num_rows)
         case "collect":
             return len(await stream.collect())
         case "collect and pyarrow":
             from benchmarks.speed import to_tables  # noqa: PLC0415 - not in processes whose memory or beats are measured
 
-            return to_tables.pyarrow_table(await stream.collect()).num_rows
+            return len(to_tables.pyarrow_table(await stream.collect()))
     count = 0
     async with stream:
         if way == "arrow":

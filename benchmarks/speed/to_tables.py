@@ -1,8 +1,8 @@
 """Sessions into tables without ``stream.table()``, as a program would write it by hand.
 
-The first three give what ``stream.table()`` gives, by the quickest way: a list for each column. The last two are short, and
-inexact: pandas makes numbers of identifiers that look like numbers, and polars makes 1 of 1.5 where it expects a whole
-number.
+The first three give what ``stream.table()`` gives, by the quickest way: a list for each column. The last two are short,
+and inexact: pandas makes numbers of identifiers that look like numbers, and polars makes 1 of 1.5 where it expects a
+whole number.
 """
 
 from __future__ import annotations
