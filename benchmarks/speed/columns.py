@@ -102,7 +102,7 @@ async def _compare_in_loop(base_url: str, numbers: Sequence[int], case: _Case, s
         }
         expected = case.kind.sessions * len(numbers)
         contenders = {name: partial(_check, each, expected) for name, each in read.items()}
-        rounds = await side_by_side_async(contenders, rounds=scale.of(7, quick=1))
+        rounds = await side_by_side_async(contenders, rounds=scale.of(5, quick=1))
     title = case.title
     loop_us = (cost.thread_s * 1e6 / expected for cost in rounds.costs["arrow"])
     return [

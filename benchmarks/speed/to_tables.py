@@ -1,8 +1,8 @@
 """Sessions into tables without ``stream.table()``, as a program would write it by hand.
 
 The first three give what ``stream.table()`` gives, by the quickest way: a list for each column. The last two are short,
-and inexact: pandas makes numbers of identifiers that look like numbers, and polars makes 1 of 1.5 where it expects a
-whole number.
+and inexact: pandas makes the number 412 of the text ``"0412"``, and polars makes 1 of 1.5 where the records before had
+whole numbers.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Mapping, Sequence
-from http import HTTPStatus
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Final, cast
 
 import anyio.to_thread
@@ -14,39 +13,21 @@ import pyarrow as pa
 from smappee_async.defaults import SLICE_SESSIONS
 from smappee_async.errors import SmappeeError
 from smappee_async.models import NOTHING_EXTRA, ChargingSession, JsonValue, SessionState, SessionStatus
-from smappee_async.protocol.converter import SESSION_READER
-from smappee_async.protocol.responses import (
-    ColumnRecords,
-    Response,
-    SessionRecords,
-    SplitRecords,
-    array_parts,
-    first_record,
-)
+from smappee_async.protocol.responses import ColumnRecords, Response, SessionRecords, SplitRecords
 from smappee_async.protocol.wire import WireRecords
 from smappee_async.query.account import StreamAccount
+from smappee_async.query.column_responses import SESSIONS_AT_ONCE, ColumnPart, ColumnResponses
 from smappee_async.query.kept import KeptSessions, pack_columns
 from smappee_async.query.plan import Chunk
 from smappee_async.query.read_chunk import FetchedChunk
-from smappee_async.query.select import OTHER_STATE, Selection, decode_slice, remember
+from smappee_async.query.select import Selection, decode_slice, remember
 from smappee_async.query.session_query import OnInvalid
 from smappee_async.secret import Opaque
 from smappee_async.tables.batches import schema_batch
-from smappee_async.tables.parse import ColumnParser, Layout
 from smappee_async.tables.records import columns_of_records
-from smappee_async.tables.select import ColumnKeys, ids_of, repeats_any, select_rows
+from smappee_async.tables.select import ColumnKeys, ids_of, repeats_any
 from smappee_async.transport.call import in_turns
 
-#: To parse a text in a thread costs 0.7 ms, as much as to read so many records.
-_STRAIGHT_FROM: Final = 500
-#: About as many in a response that is not split.
-_STRAIGHT_FROM_BYTES: Final = 128 * 1024
-#: So many records are parsed at once: joining their texts holds the event loop for half a millisecond.
-_STRAIGHT_AT_ONCE: Final = 5_000
-#: About as many in a response that is not split.
-_STRAIGHT_AT_ONCE_BYTES: Final = 1536 * 1024
-#: So many responses of a stream are parsed at once. More would take turns with the event loop on two processors.
-_PARSED_AT_ONCE: Final = 1
 #: Sessions that are read as records are put together to batches of so many.
 _BATCH_SESSIONS: Final = 5_000
 #: The cost of a response besides its sessions, expressed in sessions.
@@ -73,48 +54,19 @@ class ColumnReader:
         selection_of: Callable[[Chunk, KeptSessions], Selection],
         handed_over: Callable[[FetchedChunk], None],
     ) -> None:
-        self._others = [statuses or frozenset() for statuses in OTHER_STATE[state]]
         self._on_invalid: OnInvalid = on_invalid
         self._account = account
         self._kept = kept
         self._selection_of = selection_of
         self._handed_over = handed_over
-        self._parser = ColumnParser(SESSION_READER.format.keys)
+        self._responses = ColumnResponses(state)
         self._rows = _Rows()
         self._done: list[FetchedChunk] = []
         self._since_turn = 0
-        self._limiter = anyio.CapacityLimiter(_PARSED_AT_ONCE)
-        self._refused: set[Chunk] = set()
 
-    # --- responses ----------------------------------------------------------------------------------------------------
-
-    async def read(self, response: Response, chunk: Chunk) -> ColumnRecords | None:
-        """The response of a chunk without splitting it into records; ``None`` if it must be."""
-        if len(response.body) < _STRAIGHT_FROM_BYTES or response.status != HTTPStatus.OK:
-            return None
-        first = first_record(response.body)
-        layout = None if first is None else self._parser.layout_of(first)
-        if layout is None:
-            return None
-        columns = await anyio.to_thread.run_sync(self._read_all, response.body, layout, chunk, limiter=self._limiter)
-        if columns is None:
-            self._refused.add(chunk)
-            return None
-        return ColumnRecords(
-            response, columns, sum(each.received for each in columns), columns[0].first_ms, columns[-1].last_ms
-        )
-
-    def _read_all(self, body: bytes | bytearray, layout: Layout, chunk: Chunk) -> list[_Read] | None:
-        """Runs in a thread, nearly all of it without the interpreter's lock."""
-        found: list[_Read] = []
-        for array in array_parts(body, _STRAIGHT_AT_ONCE_BYTES):
-            fields = self._parser.parse_array(array, layout, chunk.target.service_location_id)
-            if fields is None or (read := self._selected(fields, chunk, ())) is None:
-                return None
-            found.append(read)
-        return found
-
-    # --- batches ------------------------------------------------------------------------------------------------------
+    def read(self, response: Response, chunk: Chunk) -> Coroutine[None, None, ColumnRecords | None]:
+        """See :meth:`ColumnResponses.read`."""
+        return self._responses.read(response, chunk)
 
     async def by_arrival(self, chunks: AsyncIterable[FetchedChunk]) -> AsyncGenerator[pa.RecordBatch, None]:
         """The sessions of chunks, in the order of the chunks."""
@@ -173,9 +125,12 @@ class ColumnReader:
         remembered = cast(list[ColumnKeys], [*selecting.columns, *self._kept.columns_of(chunk.target)])
         read = part.read
         if read is None:
-            read = await self._parse(part, chunk, remembered)
-        elif remembered and await anyio.to_thread.run_sync(repeats_any, read.keys, remembered):
-            return None
+            texts = part.records if isinstance(part.records, list) else []
+            read = await self._responses.read_texts(texts, chunk, remembered, is_whole=part.is_whole)
+        elif remembered:
+            is_repeated: bool = await anyio.to_thread.run_sync(repeats_any, read.keys, remembered)
+            if is_repeated:
+                return None
         if read is None or (selecting.selection.has_kept and selecting.selection.has_any(read.keys.ids.to_pylist())):
             return None
         rows = read.batch.num_rows
@@ -188,50 +143,16 @@ class ColumnReader:
         selecting.columns.append(read.keys)
         return read.batch
 
-    async def _parse(self, part: _Part, chunk: Chunk, remembered: Sequence[ColumnKeys]) -> _Read | None:
-        """Columns of records that are texts already."""
-        texts = part.records
-        if not isinstance(texts, list) or len(texts) < _STRAIGHT_FROM or (part.is_whole and chunk in self._refused):
-            return None
-        layout = self._parser.layout_of(texts[0])
-        if layout is None:
-            return None
-        return await anyio.to_thread.run_sync(
-            self._read_texts, b"\n".join(texts), len(texts), layout, chunk, remembered
-        )
-
-    def _read_texts(
-        self, text: bytes, count: int, layout: Layout, chunk: Chunk, remembered: Sequence[ColumnKeys]
-    ) -> _Read | None:
-        """Runs in a thread, nearly all of it without the interpreter's lock."""
-        fields = self._parser.parse(text, count, layout, chunk.target.service_location_id)
-        return None if fields is None else self._selected(fields, chunk, remembered)
-
-    def _selected(self, fields: pa.RecordBatch, chunk: Chunk, remembered: Sequence[ColumnKeys]) -> _Read | None:
-        selected = select_rows(fields, chunk.time_range, self._others, remembered)
-        if selected is None:
-            return None
-        starts = fields.column("from_ms")
-        return _Read(
-            schema_batch(selected.fields),
-            ColumnKeys.of(selected.fields),
-            selected.statuses,
-            len(fields),
-            starts[0].as_py(),
-            starts[-1].as_py(),
-        )
-
     async def _as_records(self, part: _Part, chunk: Chunk, selecting: _Selecting) -> None:
         """Read a part as records, and add its sessions to the rows that wait."""
         whole = await part.texts()
-        is_refused = len(whole) >= _STRAIGHT_FROM
         for begin in range(0, len(whole), SLICE_SESSIONS):
             each = whole if isinstance(whole, WireRecords) else whole[begin : begin + SLICE_SESSIONS]
             received = len(each)
             records = decode_slice(each, part.first + begin, chunk, self._account, self._on_invalid)
             self._account.received += received
-            if is_refused and records.extras is not None:
-                self._parser.learn(records.extras)
+            if records.extras is not None and len(whole) > SLICE_SESSIONS:
+                self._responses.learn(records.extras)
             self._pack_if_repeated(records, chunk, selecting)
             if left_out := selecting.selection.left_out(records.wires):
                 records.leave_out(left_out)
@@ -267,7 +188,7 @@ class ColumnReader:
         if fetched.has_more:
             for keys in selecting.columns:
                 self._account.forgotten += kept.add_columns(chunk.target, chunk.time_range, keys)
-        self._refused.discard(chunk)
+        self._responses.forget(chunk)
         self._done.append(fetched)
 
     def _counted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -289,24 +210,6 @@ class _Selecting(Opaque, msgspec.Struct, eq=False):
     columns: list[ColumnKeys] = msgspec.field(default_factory=list)
 
 
-class _Read(Opaque, msgspec.Struct, frozen=True, eq=False):
-    """What one part brought.
-
-    :param batch: the sessions that belong to the chunk.
-    :param statuses: how many of them have each status.
-    :param received: how many records there were.
-    :param first_ms: the start of the first one, in milliseconds since 1970, and
-    :param last_ms: that of the last one.
-    """
-
-    batch: pa.RecordBatch
-    keys: ColumnKeys
-    statuses: Mapping[str, int]
-    received: int
-    first_ms: int
-    last_ms: int
-
-
 class _Part(Opaque, msgspec.Struct, frozen=True, eq=False):
     """Some records of a response, one after another.
 
@@ -318,7 +221,7 @@ class _Part(Opaque, msgspec.Struct, frozen=True, eq=False):
     records: SessionRecords
     first: int = 0
     is_whole: bool = True
-    read: _Read | None = None
+    read: ColumnPart | None = None
 
     async def texts(self) -> SplitRecords:
         """Them to be read as records."""
@@ -370,13 +273,13 @@ def _parts(response: SessionRecords) -> Iterator[_Part]:
     """A response in parts of which each makes a batch."""
     if isinstance(response, ColumnRecords):
         first = 0
-        for read in cast(Sequence[_Read], response.columns):
+        for read in cast(Sequence[ColumnPart], response.columns):
             yield _Part(response, first, read=read)
             first += read.received
     elif isinstance(response, WireRecords):
         if len(response):
             yield _Part(response)
     else:
-        for first in range(0, len(response), _STRAIGHT_AT_ONCE):
-            is_whole = len(response) <= _STRAIGHT_AT_ONCE
-            yield _Part(response[first : first + _STRAIGHT_AT_ONCE], first, is_whole)
+        for first in range(0, len(response), SESSIONS_AT_ONCE):
+            is_whole = len(response) <= SESSIONS_AT_ONCE
+            yield _Part(response[first : first + SESSIONS_AT_ONCE], first, is_whole)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from smappee_async.errors import ResponseDecodeError
 from smappee_async.models import SessionState
 from smappee_async.protocol.responses import ColumnRecords, Response, read_sessions
-from smappee_async.query import columns
+from smappee_async.query import column_responses, columns
 from smappee_async.query.account import StreamAccount
 from smappee_async.query.columns import ColumnReader
 from smappee_async.query.kept import KeptSessions
@@ -39,10 +39,10 @@ CHUNKS = [
 @pytest.fixture(autouse=True)
 def _everything_goes_straight(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it can: responses of one record too, a few records at a time."""
-    monkeypatch.setattr(columns, "_STRAIGHT_FROM", 1)
-    monkeypatch.setattr(columns, "_STRAIGHT_AT_ONCE", 4)
-    monkeypatch.setattr(columns, "_STRAIGHT_FROM_BYTES", 0)
-    monkeypatch.setattr(columns, "_STRAIGHT_AT_ONCE_BYTES", 200)
+    monkeypatch.setattr(column_responses, "_FROM_SESSIONS", 1)
+    monkeypatch.setattr(columns, "SESSIONS_AT_ONCE", 4)
+    monkeypatch.setattr(column_responses, "_FROM_BYTES", 0)
+    monkeypatch.setattr(column_responses, "_BYTES_AT_ONCE", 200)
 
 
 # --- reading in both ways ---------------------------------------------------------------------------------------------
