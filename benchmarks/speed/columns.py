@@ -56,13 +56,11 @@ _RUNS: Final = 5
 
 def run(scale: Scale) -> list[Row]:
     """The rows of the table."""
+    sizes = (50,) if scale.quick else _SIZES
     cases = [
-        _Case(
-            f"{sessions:,} a response{title}", Kind(sessions, days=31, more=more), scale.of(_SESSIONS // size, quick=1)
-        )
+        _Case(f"{size:,} a response{title}", Kind(size, days=31, more=more), scale.of(_SESSIONS // size, quick=1))
         for title, more in (("", ""), (", an unknown key each", _UNKNOWN))
-        for size in _SIZES
-        for sessions in (scale.of(size, quick=size // 10),)
+        for size in sizes
     ]
     rows: list[Row] = []
     with serving(*(case.kind for case in cases)) as base_url:
@@ -204,7 +202,7 @@ def _memory(scale: Scale) -> list[Row]:
     kind = Kind(scale.of(2_000, quick=SLICE_SESSIONS), days=31)
     rows: list[Row] = []
     with serving(kind) as base_url:
-        for count in (scale.of(125, quick=1), scale.of(500, quick=4)):
+        for count in (1,) if scale.quick else (125, 500):
             sessions = count * kind.sessions
             ways: tuple[tuple[str, Way, Goal | None], ...] = (
                 ("table()", "table", Goal(at_most=300)),
