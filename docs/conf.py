@@ -48,7 +48,7 @@ nitpick_ignore_regex = [
         r"(aiohttp|asyncio|collections|datetime|decimal|enum|metrics|pathlib|redis|ssl|timedelta|trace|types|typing|tzinfo)\b.*",
     ),
     ("py:.*", r"(bool|bytes|dict|float|frozenset|int|list|object|os\.PathLike|str|tuple|type|None|Self)"),
-    ("py:.*", r"Redis|RedisCluster|DltResource|contextlib\..*"),
+    ("py:.*", r"Redis|RedisCluster|DltResource|(contextlib|pyarrow)\..*"),
     # The choices of the simulator's switches, which each switch names.
     ("py:class", r"ActiveFilter|ActiveDefault|Order|SerialNumberType|FieldProfile|OldRefreshToken|RefreshReuse"),
     ("py:class", r"LimitKeeps|RangeFilter|EmptyResponse|Place"),

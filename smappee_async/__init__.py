@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from smappee_async.errors import ClientClosed as ClientClosed
     from smappee_async.errors import ConfigurationError as ConfigurationError
     from smappee_async.errors import DeadlineExceeded as DeadlineExceeded
+    from smappee_async.errors import ExportError as ExportError
     from smappee_async.errors import NotFound as NotFound
     from smappee_async.errors import PermissionDenied as PermissionDenied
     from smappee_async.errors import RateLimited as RateLimited
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
     from smappee_async.models import SessionStatus as SessionStatus
     from smappee_async.models import StreamStats as StreamStats
     from smappee_async.protocol.converter import converter as converter
+    from smappee_async.query.seen import Seen as Seen
+    from smappee_async.query.seen import seen_in as seen_in
     from smappee_async.query.session_query import QueryOptions as QueryOptions
     from smappee_async.query.session_query import SessionQuery as SessionQuery
     from smappee_async.query.stream import SessionStream as SessionStream
@@ -80,6 +83,7 @@ _ROOMS: Final = {
         "ClientClosed",
         "ConfigurationError",
         "DeadlineExceeded",
+        "ExportError",
         "NotFound",
         "PermissionDenied",
         "RateLimited",
@@ -106,6 +110,7 @@ _ROOMS: Final = {
         "StreamStats",
     ),
     "protocol.converter": ("converter",),
+    "query.seen": ("Seen", "seen_in"),
     "query.session_query": ("QueryOptions", "SessionQuery"),
     "query.stream": ("SessionStream",),
     "query.target": ("Target",),

@@ -7,6 +7,7 @@
     ├── ClientClosed              used before it was opened, after it was closed, on another loop, or after a fork
     ├── TokenStoreError           the place where tokens are kept failed, or is not safe to use
     ├── SyncStoreError            the place where a copy is kept failed, or belongs to a newer version
+    ├── ExportError               a file of sessions could not be written
     ├── AuthenticationError       Smappee refused the credentials or the tokens; a person must act
     │   └── RefreshTokenLost      the refresh token may be spent and there is no password to log in again
     ├── DeadlineExceeded          the time that the caller allowed ran out; also a TimeoutError
@@ -168,6 +169,12 @@ class TokenStoreError(SmappeeError):
 
 class SyncStoreError(SmappeeError):
     """The place where a copy of sessions is kept failed, or was written by a newer version of this package."""
+
+
+class ExportError(SmappeeError):
+    """A file of sessions could not be written."""
+
+    advice = "Choose another place or another format, or ask for fewer sessions"
 
 
 class AuthenticationError(SmappeeError):

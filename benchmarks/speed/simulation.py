@@ -13,6 +13,7 @@ import attrs
 from benchmarks.speed.demand import Demand
 from smappee_async import TimeRange
 from smappee_async.query.plan import Chunk, Plan
+from smappee_async.query.seen import Seen
 from smappee_async.query.target import Target
 from smappee_async.query.truncation import ResponseSize, TruncationCheck
 
@@ -41,15 +42,22 @@ class RequestCount:
 
 
 def adaptive(
-    demands: Mapping[int, Demand], time_range: TimeRange, target_sessions: int, *, verify_from: int | None = None
+    demands: Mapping[int, Demand],
+    time_range: TimeRange,
+    target_sessions: int,
+    *,
+    seen: Mapping[int, Seen] | None = None,
+    verify_from: int | None = None,
 ) -> RequestCount:
     """As the client does it: the planner chooses the next chunk, and learns how many sessions came.
 
+    :param seen: what it is told of each park before.
     :param verify_from: as ``Limits.verify_from_sessions``: what is in doubt takes two requests more.
     """
     assert time_range.end_ms is not None
     ranges = {Target(park): [time_range] for park in demands}
-    plan = Plan(ranges, target_sessions=target_sessions, now_ms=time_range.end_ms)
+    before = {Target(park): known for park, known in (seen or {}).items()}
+    plan = Plan(ranges, target_sessions=target_sessions, now_ms=time_range.end_ms, seen_of=before.get)
     found = RequestCount(by_park=dict.fromkeys(demands, 0))
     truncation = TruncationCheck(verify_from)
     under_way: list[tuple[float, int, Chunk]] = []

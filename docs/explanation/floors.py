@@ -15,7 +15,12 @@ PICTURE: Final = Path(__file__).with_name("floors.svg")
 FLOORS: Final[tuple[tuple[tuple[str, str], ...], ...]] = (
     (("cli", "the command: a process with signals, files and exit codes"),),
     (("doctor", "what is assumed of the service, checked"),),
-    (("testing", "fixtures"), ("telemetry", "spans and metrics"), ("dlt", "sessions for dlt")),
+    (
+        ("testing", "fixtures"),
+        ("telemetry", "spans and metrics"),
+        ("dlt", "sessions for dlt"),
+        ("distributed", "many workers"),
+    ),
     (("sync", "a copy that stays right"), ("export", "sessions as files")),
     (("client", "SmappeeClient: opens, closes, makes streams"),),
     (("query", "plans chunks, reads them, selects sessions, hands them over"),),

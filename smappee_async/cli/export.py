@@ -13,7 +13,7 @@ from smappee_async.cli.progress import ProgressCallback, progress
 from smappee_async.cli.ranges import RangeText
 from smappee_async.cli.sinks import tell_leftovers
 from smappee_async.errors import ConfigurationError
-from smappee_async.export import Exported
+from smappee_async.export import Exported, about_query
 from smappee_async.models import SessionBatch
 from smappee_async.sync import CopiedSessions, open_copy
 
@@ -64,9 +64,11 @@ async def _export(
             nonlocal done
             done += 1
 
+        about = about_query(dict.fromkeys([park.service_location_id for park in parks], time_range), "all")
         written = await presentation.export(
             _Copied(sessions, missing, park_done),
             options.zone,
+            about=[*about, *(("Missing in the copy", each) for each in missing)],
             on_progress=lambda count: on_progress(done / len(parks), f"{count:,} sessions"),
         )
     return written, missing

@@ -12,11 +12,11 @@ from smappee_async import export
 from smappee_async.cli.output import SessionFormat
 from smappee_async.cli.rows import SessionTable
 from smappee_async.errors import ConfigurationError
-from smappee_async.export import CsvDialect, Exported, OnProgress, SessionSource, ShownRfid, Zones
+from smappee_async.export import About, CsvDialect, Exported, OnProgress, SessionSource, ShownRfid, Zones
 from smappee_async.export.text import CsvText, JsonLinesText, SessionText
 
 #: Formats that are not text: a program cannot begin to read them before they are whole.
-_ONLY_FILES: Final = frozenset({SessionFormat.PARQUET})
+_ONLY_FILES: Final = frozenset({SessionFormat.PARQUET, SessionFormat.XLSX})
 
 
 @attrs.frozen(kw_only=True)
@@ -67,9 +67,12 @@ class Presentation:
             case _:
                 return CsvText(self.dialect, rfid=self.rfid, tz=self._local_times(zones))
 
-    async def export(self, source: SessionSource, zones: Zones, *, on_progress: OnProgress) -> Exported:
+    async def export(
+        self, source: SessionSource, zones: Zones, *, about: About = (), on_progress: OnProgress
+    ) -> Exported:
         """Write a file.
 
+        :param about: what was asked for, for a format that has a place for it.
         :raises ConfigurationError: what it needs is not installed, or it cannot be written there.
         """
         path, rfid = self.path, self.rfid
@@ -79,6 +82,8 @@ class Presentation:
                     return await export.parquet(source, path, rfid=rfid, on_progress=on_progress)
                 case SessionFormat.JSONL:
                     return await export.jsonl(source, path, rfid=rfid, on_progress=on_progress)
+                case SessionFormat.XLSX:
+                    return await export.xlsx(source, path, tz=zones, rfid=rfid, about=about, on_progress=on_progress)
                 case _:
                     tz = self._local_times(zones)
                     return await export.csv(

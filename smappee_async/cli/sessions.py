@@ -19,10 +19,10 @@ from smappee_async.cli.reading import problems_of, zones_of
 from smappee_async.cli.sinks import Sink, open_sink, tell_leftovers
 from smappee_async.client import SmappeeClient
 from smappee_async.errors import ConfigurationError
-from smappee_async.export import Exported
+from smappee_async.export import Exported, about_query
 from smappee_async.export.text import SessionText
 from smappee_async.limits import Limits
-from smappee_async.models import ChargingSession, SessionBatch, SessionState
+from smappee_async.models import ChargingSession, SessionBatch, SessionState, StreamStats
 from smappee_async.query.session_query import OnError, Order, SessionQuery
 from smappee_async.query.stream import SessionStream
 from smappee_async.timerange import TimeRange
@@ -93,7 +93,8 @@ def _export_sessions(
         async def write(selected: _Selected) -> None:
             nonlocal written
             so_far = ReadSoFar(on_progress, selected.stream, sum(map(seconds, selected.ranges.values())))
-            written = await presentation.export(selected, selected.zones, on_progress=so_far)
+            about = about_query(selected.ranges, options.state)
+            written = await presentation.export(selected, selected.zones, about=about, on_progress=so_far)
 
         fetching = _Fetching(options, write)
         run_async(fetching.run(login_options, limits))
@@ -122,6 +123,10 @@ class _Selected:
 
     def arrow(self) -> AsyncIterator[pa.RecordBatch]:
         return self.stream.arrow()
+
+    @property
+    def stats(self) -> StreamStats:
+        return self.stream.stats
 
     @property
     def failures(self) -> Sequence[object]:

@@ -11,12 +11,15 @@ A file is written in bounded memory under a temporary name beside its own, and g
 masked unless something else is asked for.
 """
 
-from smappee_async.export.files import csv, jsonl, parquet
+from smappee_async.export.files import csv, jsonl, parquet, xlsx
 from smappee_async.export.source import ArrowSource, Exported, OnProgress, SessionSource
-from smappee_async.export.text import CsvDialect, Zones
+from smappee_async.export.text import CsvDialect
+from smappee_async.export.xlsx_file import About, about_query
+from smappee_async.export.zones import Zones
 from smappee_async.rfid import HashedRfid, ShownRfid
 
 __all__ = [
+    "About",
     "ArrowSource",
     "CsvDialect",
     "Exported",
@@ -25,7 +28,9 @@ __all__ = [
     "SessionSource",
     "ShownRfid",
     "Zones",
+    "about_query",
     "csv",
     "jsonl",
     "parquet",
+    "xlsx",
 ]

@@ -15,6 +15,7 @@ import anyio
 import attrs
 
 from smappee_async.errors import ConfigurationError
+from smappee_async.export.failing import advice_of, not_written
 from smappee_async.export.leftovers import remove_leftovers, temporary_file
 
 ResultT = TypeVar("ResultT")
@@ -77,6 +78,7 @@ class NewFileThread:
     file: NewFile
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._name = os.fspath(path)
         self._block = new_file(path)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="smappee file")
 
@@ -84,8 +86,14 @@ class NewFileThread:
         """Do a piece of work in the thread, after all that was given before.
 
         If the caller is cancelled the work still ends, and what is given later waits for it.
+
+        :raises ExportError: it could not be written, as on a full disk.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise not_written(self._name, reason, advice=advice_of(error.errno)) from None
 
     async def write(self, data: bytes) -> None:
         """Write to the file."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import BinaryIO, Final
@@ -11,29 +10,13 @@ import anyio
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from smappee_async.defaults import SLICE_SESSIONS
 from smappee_async.export.new_file import NewFileThread
-from smappee_async.export.source import OnProgress, closing
-from smappee_async.models import SessionBatch
+from smappee_async.export.source import OnProgress
 from smappee_async.rfid import ShownRfid, rfid_as
-from smappee_async.tables.batches import schema_batch
-from smappee_async.tables.records import columns_of_records
 from smappee_async.tables.schema import SCHEMA, table_of
 
 #: Rows of a row group, which is what is held in memory: about 16 MB. Readers skip and share out whole row groups.
 _ROWS_PER_GROUP: Final = 64 * 1024
-
-
-async def as_arrow(batches: AsyncIterator[SessionBatch]) -> AsyncIterator[pa.RecordBatch]:
-    """The sessions of a source that has no Arrow of its own, a slice at a time."""
-    async with closing(batches):
-        async for batch in batches:
-            for first in range(0, len(batch.sessions), SLICE_SESSIONS):
-                sessions = batch.sessions[first : first + SLICE_SESSIONS]
-                parks = [session.service_location_id for session in sessions]
-                extras = [session.extra for session in sessions]
-                yield schema_batch(columns_of_records(sessions, parks, extras))
-                await asyncio.sleep(0)
 
 
 async def write_parquet(

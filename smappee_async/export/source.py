@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
 
-from smappee_async.models import SessionBatch
+from smappee_async.models import SessionBatch, StreamStats
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,6 +40,21 @@ class ArrowSource(Protocol):
 
     def arrow(self) -> AsyncIterator[pa.RecordBatch]:
         """The sessions, in record batches with the schema of every table."""
+        ...
+
+
+@runtime_checkable
+class Accounted(Protocol):
+    """Knows what became of everything that it received, as a :class:`~smappee_async.SessionStream` does."""
+
+    @property
+    def stats(self) -> StreamStats:
+        """The account so far."""
+        ...
+
+    @property
+    def failures(self) -> Sequence[object]:
+        """What could not be read."""
         ...
 
 

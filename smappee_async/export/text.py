@@ -6,26 +6,24 @@ import csv
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, tzinfo
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
 from smappee_async.errors import ConfigurationError
+from smappee_async.export.zones import TimeZones, Zones
 from smappee_async.models import ChargingSession
 from smappee_async.rfid import ShownRfid, check_shown_rfid, rfid_as
 from smappee_async.tables.columns import COLUMNS, Column, Kind
 from smappee_async.tables.text import decimal_text, instant_text
-from smappee_async.timerange import from_ms, time_zone
+from smappee_async.timerange import from_ms
 
 ToText: TypeAlias = Callable[[Any], str]
 
 CsvDialect: TypeAlias = Literal["standard", "excel-eu"]
 """``standard`` is for programs. ``excel-eu`` is for Excel where a comma separates decimals."""
-
-Zones: TypeAlias = str | tzinfo | Mapping[int | str, str | tzinfo]
-"""A time zone for all sessions, or one for each service location id, or serial number of a station that was asked."""
 
 NAMES: Final = tuple(column.name for column in COLUMNS)
 """The header of the CSV, and the keys of the JSON lines."""
@@ -135,19 +133,14 @@ class LocalTimes:
     """
 
     def __init__(self, tz: Zones) -> None:
-        self._zones = {name: time_zone(zone) for name, zone in tz.items()} if isinstance(tz, Mapping) else {}
-        self._zone = None if isinstance(tz, Mapping) else time_zone(tz)
+        self._zones = TimeZones(tz)
 
     def of(self, session: ChargingSession) -> tuple[datetime, datetime | None]:
         """The start, and the end of a session that has ended.
 
         :raises ConfigurationError: there is no zone for its park, or station.
         """
-        zone = self._zone if self._zone is not None else self._zones.get(session.key[0])
-        if zone is None:
-            raise ConfigurationError(
-                f"tz has no time zone for {session.key[0]}", advice="Give one for each park, or one for all"
-            )
+        zone = self._zones.of(session.key[0])
         ended_at = session.ended_at
         return session.started_at.astimezone(zone), None if ended_at is None else ended_at.astimezone(zone)
 

@@ -8,13 +8,14 @@ flight.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
 import msgspec
 
 from smappee_async.defaults import PROBE, SHORTEST_CHUNK
+from smappee_async.query.seen import Seen
 from smappee_async.query.sizing import ChunkSizer
 from smappee_async.query.target import Target
 from smappee_async.secret import Opaque
@@ -75,6 +76,7 @@ class Plan:
         It may be wrong, because the last chunk of an open range keeps the open end.
     :param per_target: how many chunks of one target may be held at once; ``None`` for no limit.
     :param more: how many chunks beyond that may be held of all targets together, by those that the consumer waits for.
+    :param seen_of: what was seen of a target before, or ``None``; asked when its first turn comes.
     """
 
     def __init__(
@@ -85,12 +87,14 @@ class Plan:
         now_ms: int,
         per_target: int | None = None,
         more: int = 0,
+        seen_of: Callable[[Target], Seen | None] = lambda _: None,
     ) -> None:
         self._now_ms = now_ms
         self._per_target = per_target
         self._more = more
         self._ranges = ranges
         self._target_sessions = target_sessions
+        self._seen_of = seen_of
         self._new = iter(ranges)
         """Targets whose first turn has not come; those that were abandoned before are skipped."""
         self._next_new: _TargetQueue | None = None
@@ -140,7 +144,7 @@ class Plan:
         return self._next_new
 
     def _new_queue(self, target: Target) -> _TargetQueue:
-        sizer = ChunkSizer(self._target_sessions)
+        sizer = ChunkSizer(self._target_sessions, self._seen_of(target))
         queue = _TargetQueue(target, sizer, list(reversed(self._ranges[target])), is_queued=True)
         if queue.unasked:
             self._queues[target] = queue

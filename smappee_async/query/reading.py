@@ -250,6 +250,7 @@ class StreamReader:
             now_ms=int(time.time() * 1000),
             per_target=max(1, concurrency // len(query.ranges)) if in_order else None,
             more=concurrency,
+            seen_of=query.seen_of,
         )
 
         def tell_split(error: SmappeeError) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Literal, Self, TypedDict, TypeVar, Unpack, cast, get_args
+from typing import Final, Literal, Self, TypedDict, TypeVar, Unpack, cast, get_args
 
 import attrs
 
 from smappee_async.errors import ConfigurationError
 from smappee_async.models import JsonValue, ServiceLocation, SessionState
 from smappee_async.protocol.requests import check_serial_number, check_service_location_id
+from smappee_async.query.seen import Seen
 from smappee_async.query.target import Target
 from smappee_async.timerange import TimeRange
 
@@ -20,6 +21,8 @@ OnInvalid = Literal["raise", "collect"]
 Park = int | ServiceLocation
 
 ItemT = TypeVar("ItemT")
+
+_SEEN_ADVICE: Final = "Use seen={1001: Seen(sessions=42_000, during=timedelta(days=365))}"
 
 
 class QueryOptions(TypedDict, total=False):
@@ -31,6 +34,7 @@ class QueryOptions(TypedDict, total=False):
     on_invalid: OnInvalid
     deadline: timedelta | None
     resume: Mapping[str, JsonValue] | None
+    seen: Mapping[int, Seen] | Mapping[str, Seen] | None
 
 
 @attrs.frozen(kw_only=True)
@@ -48,6 +52,10 @@ class SessionQuery:
     :param on_invalid: the same for single records, in ``stream.invalid``.
     :param deadline: how long the stream may take from its first read: queueing, tokens and retries included.
     :param resume: what ``stream.checkpoint()`` gave: chunks that were handed over are not asked for again.
+    :param seen: what was seen of each park before, by its id, or of each station, by its serial number: an earlier result
+        gives it with :func:`seen_in`, and a copy with :meth:`SessionsCopy.seen`. The planner needs fewer requests then, and
+        divides also a short range of a busy park. If it is wrong, a few more requests are sent, or a response is larger;
+        what is read is the same. Other targets than those of the query may be in it.
     :param at_once: ask for each range in one chunk, because it is known to hold few sessions. It is split only if that
         fails.
     :raises ConfigurationError: the query cannot be answered.
@@ -60,6 +68,7 @@ class SessionQuery:
     on_invalid: OnInvalid = "raise"
     deadline: timedelta | None = None
     resume: Mapping[str, JsonValue] | None = None
+    seen: Mapping[int, Seen] | Mapping[str, Seen] | None = None
     at_once: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -74,6 +83,14 @@ class SessionQuery:
                 raise ConfigurationError(f"{name} is one of {', '.join(map(repr, get_args(choices)))}, not {value!r}")
         if self.deadline is not None and (type(self.deadline) is not timedelta or self.deadline <= timedelta(0)):
             raise ConfigurationError("deadline must be a positive timedelta", advice="Use timedelta(seconds=30)")
+        if self.seen is not None:
+            _check_seen(self.seen, self.ranges)
+
+    def seen_of(self, target: Target) -> Seen | None:
+        """What was seen of a target before; ``None`` if nothing is known."""
+        if self.seen is None:
+            return None
+        return cast(Mapping[int | str | None, Seen], self.seen).get(_id_of(target))
 
     @classmethod
     def parks(
@@ -127,6 +144,24 @@ class _Ranges(Mapping[Target, TimeRange]):
 
     def __repr__(self) -> str:
         return repr(dict(self))
+
+
+def _check_seen(seen: object, ranges: Mapping[Target, TimeRange]) -> None:
+    """See that it is a mapping of the right types. Its ids need not be those of the query: a hint for others is unused."""
+    if not isinstance(seen, Mapping):
+        raise ConfigurationError(f"seen must be a mapping, not {type(seen).__name__}", advice=_SEEN_ADVICE)
+    for wrong in set(map(type, seen.values())) - {Seen}:
+        raise ConfigurationError(f"seen holds Seen for each id, not {wrong.__name__}", advice=_SEEN_ADVICE)
+    # An id of another type would never be found, and nobody would notice.
+    for kind in set(map(type, seen)):
+        if not any(type(_id_of(target)) is kind for target in ranges):
+            raise ConfigurationError(
+                f"seen has ids of the type {kind.__name__}, as no target of the query has", advice=_SEEN_ADVICE
+            )
+
+
+def _id_of(target: Target) -> int | str | None:
+    return target.service_location_id if target.serial_number is None else target.serial_number
 
 
 def _park_ids(parks: Iterable[object]) -> list[int]:

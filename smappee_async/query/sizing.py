@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from smappee_async import defaults
+from smappee_async.query.seen import Seen
 from smappee_async.secret import Opaque
 
 _MS: Final = timedelta(milliseconds=1)
@@ -37,15 +38,21 @@ _QUIET_AFTER_MS: Final = 3 * _DAY_MS
 _QUIET_GROWTH: Final = 32
 #: ... and before that by this one after each chunk that was quite empty.
 _EMPTY_GROWTH: Final = 4
+#: Less than this share of the density that was seen before shows that it is wrong. A Sunday has a quarter of it.
+_FAR_BELOW: Final = 0.15
 
 
 class ChunkSizer(Opaque, msgspec.Struct, eq=False):
     """The density of one target's sessions, as far as it is known, and from it the length of the next chunk.
 
     :param target_sessions: the number of sessions that a response should have; ``None`` for any number.
+    :param seen_before: what was seen of the target before this query. It takes the place of a first look, and bounds the
+        length of chunks until some days were read. It may be wrong: until the density is known from responses, one
+        chunk is handed out at a time.
     """
 
     target_sessions: int | None
+    seen_before: Seen | None = None
     _sessions: float = 0.0
     _span_ms: float = 0.0
     """Sessions seen, and the time that they were seen in; older responses count less."""
@@ -68,6 +75,10 @@ class ChunkSizer(Opaque, msgspec.Struct, eq=False):
     _is_empty: bool = False
     """Whether it had none, although many were likely."""
 
+    def __post_init__(self) -> None:
+        if self.seen_before is not None and self.seen_before.during_ms < _DAY_MS:
+            self.seen_before = None  # it may have been the quiet, or the busy, part of a day
+
     @property
     def is_known(self) -> bool:
         """Whether the density is known well enough to ask for several chunks at once."""
@@ -84,13 +95,18 @@ class ChunkSizer(Opaque, msgspec.Struct, eq=False):
     @property
     def is_far_look_useful(self) -> bool:
         """Whether what was seen is next to nothing, so that the target may be busy at another time only."""
-        return self._seen_ms > 0 and (self._sessions < _TELLING or self._is_empty or self._quiet_ms >= _QUIET_AFTER_MS)
+        if self._seen_ms == 0:
+            return self.seen_before is not None and self.seen_before.sessions < _TELLING
+        return self._sessions < _TELLING or self._is_empty or self._quiet_ms >= _QUIET_AFTER_MS
 
     def is_denser_than(self, other: ChunkSizer) -> bool:
         """Whether what was seen is clearly denser than what another one saw."""
         if self._sessions < _TELLING:
             return False
-        return self._sessions * other._span_ms > _CLEARLY * other._sessions * self._span_ms
+        sessions, span_ms = other._sessions, other._span_ms
+        if span_ms == 0 and other.seen_before is not None:
+            sessions, span_ms = other.seen_before.sessions, other.seen_before.during_ms
+        return self._sessions * span_ms > _CLEARLY * sessions * self._span_ms
 
     def _is_enough(self, sessions: float) -> bool:
         return self.target_sessions is not None and sessions >= self.target_sessions * defaults.KNOWN_SHARE
@@ -100,12 +116,35 @@ class ChunkSizer(Opaque, msgspec.Struct, eq=False):
         span_ms = min(self._guess_ms(left_ms), self._at_most_ms)
         if span_ms * defaults.REST_SHARE >= left_ms:
             return left_ms  # a slightly larger response costs less than one more request for the rest
-        if self.is_known:
+        if self.is_known or self.seen_before is not None:
             # Chunks of equal length, because a short last one would be a request for few sessions.
             span_ms = left_ms / math.ceil(left_ms / span_ms)
         return max(1, int(span_ms))
 
     def _guess_ms(self, left_ms: int) -> float:
+        if self.target_sessions is None:
+            return left_ms
+        if self.seen_before is not None:
+            before_ms = self._guess_by_seen_before_ms(self.seen_before, self.target_sessions)
+            # Quiet hours, or a quiet weekend, do not make it longer.
+            return min(before_ms, self._guess_by_responses_ms(left_ms)) if self.is_known else before_ms
+        return self._guess_by_responses_ms(left_ms)
+
+    def _guess_by_seen_before_ms(self, before: Seen, target_sessions: int) -> float:
+        guess_ms = target_sessions * before.during_ms / _likely(before.sessions)
+        if guess_ms < _WEEK_MS:
+            guess_ms /= defaults.WEEKEND_SHARE  # the average of nights and weekends too
+        if self._seen_ms == 0 and before.sessions < _TELLING:
+            guess_ms = min(guess_ms, _SHORT_QUERY_MS)  # it may have become busy
+        if self._seen_ms and self._is_far_below(before):
+            guess_ms = max(guess_ms, min(self._seen_ms, _DAY_MS))  # it may have closed: as much again as was read
+        return guess_ms
+
+    def _is_far_below(self, before: Seen) -> bool:
+        """Whether the density that was found is so much below that which was seen before that it is no weekend."""
+        return self._sessions * before.during_ms < _FAR_BELOW * _likely(before.sessions) * self._span_ms
+
+    def _guess_by_responses_ms(self, left_ms: int) -> float:
         if self.target_sessions is None:
             return left_ms
         if self._span_ms == 0:
@@ -114,8 +153,7 @@ class ChunkSizer(Opaque, msgspec.Struct, eq=False):
             return self._last_ms * _QUIET_GROWTH
         if self.rest_is_quiet and self._is_empty:
             return self._last_ms * _EMPTY_GROWTH
-        # A small count may be low by chance: add two standard deviations of a Poisson process.
-        likely = self._sessions if self.is_known else self._sessions + 2 * math.sqrt(self._sessions) + 3
+        likely = self._sessions if self.is_known else _likely(self._sessions)
         if self._seen_ms < _DAY_MS:
             # What was seen may have been the quiet part of a day; but few sessions make no large response.
             share = defaults.NIGHT_SHARE
@@ -149,6 +187,9 @@ class ChunkSizer(Opaque, msgspec.Struct, eq=False):
         self._sessions = self._sessions * fade + sessions
         self._span_ms = self._span_ms * fade + span_ms
         self._seen_ms += span_ms
+        before = self.seen_before
+        if before is not None and self._seen_ms >= (_QUIET_AFTER_MS if self._is_far_below(before) else _WEEK_MS):
+            self.seen_before = None
         if span_ms and self._is_enough(
             sessions
         ):  # an open range may begin later than the assumed now, then it has no length
@@ -163,3 +204,8 @@ class ChunkSizer(Opaque, msgspec.Struct, eq=False):
     def shorten(self, span_ms: int) -> None:
         """A chunk of this length was too large or too slow."""
         self._at_most_ms = max(span_ms / 2, _SHORTEST_MS)
+
+
+def _likely(sessions: float) -> float:
+    """A small count may be low by chance: two standard deviations of a Poisson process more."""
+    return sessions + 2 * math.sqrt(sessions) + 3

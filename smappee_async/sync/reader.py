@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import attrs
 
@@ -18,6 +18,9 @@ from smappee_async.sync.state import ParkState
 from smappee_async.sync.stores import snapshots_of
 from smappee_async.sync.stores.snapshot import Snapshot
 from smappee_async.timerange import TimeRange, from_ms
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _BATCH: Final = 2_000
 #: So few that making their records does not hold the event loop for long.
@@ -121,8 +124,9 @@ class CopiedSessions:
         async for session in copy.sessions(): ...
         async for batch in copy.sessions().batches(): ...
 
-    They are read once, by one task, either by session or by batch. Each reading sees the copy at one moment: what a
-    sync writes meanwhile is not in it. Reading raises :class:`SyncStoreError` if the database fails.
+    They are read once, by one task, in one of these ways: by session, by batch, or by record batch. Each reading sees
+    the copy at one moment: what a sync writes meanwhile is not in it. Reading raises :class:`SyncStoreError` if the
+    database fails.
     """
 
     def __init__(
@@ -142,6 +146,26 @@ class CopiedSessions:
     def batches(self) -> AsyncIterator[SessionBatch]:
         """The same sessions in batches of one park each. A park without sessions comes as an empty batch."""
         return self._batches
+
+    def arrow(self) -> AsyncIterator[pa.RecordBatch]:
+        """The same sessions as record batches, as :meth:`~smappee_async.SessionStream.arrow` has them.
+
+        It needs the extra ``arrow``.
+
+        :raises ImportError: pyarrow is not installed.
+        """
+        from smappee_async.tables import schema  # noqa: F401, PLC0415 - imports pyarrow, or says what is missing
+        from smappee_async.tables.sessions import record_batches  # noqa: PLC0415
+
+        return record_batches(self._batches)
+
+    async def table(self) -> pa.Table:
+        """All sessions as one table: for ranges that are known to fit in memory."""
+        batches = self.arrow()
+        from smappee_async.tables.schema import table_of  # noqa: PLC0415 - imports pyarrow
+
+        async with self:
+            return table_of([batch async for batch in batches])
 
     async def collect(self) -> list[ChargingSession]:
         """All sessions as a list: for ranges that are known to fit in memory."""

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pyarrow.parquet as pq
 import pytest
 
@@ -114,3 +115,22 @@ def test_a_format_and_a_file_must_be_given(call: Run, copy: str, tmp_path: Path)
     assert (without_format.code, without_file.code) == (2, 2)
     assert "--format" in without_format.err
     assert "--output" in without_file.err
+
+
+def test_a_workbook_of_a_copy_says_what_it_holds(run: Run, cloud: Cloud, copy: str, tmp_path: Path) -> None:
+    file = tmp_path / "october.xlsx"
+    ended = run("export", "--from", copy, *THIRTY_DAYS, "--tz", "Europe/Brussels", "--format", "xlsx", "--output", file)
+
+    book = openpyxl.load_workbook(file)
+    about = {row[0]: row[1] for row in book["About"].iter_rows(values_only=True)}
+    assert ended.code == 0
+    assert book.sheetnames == ["Sessions", "Totals", "About"]
+    assert book["Sessions"].max_row - 1 >= len(records(cloud, *cloud.parks))
+    assert about["Parks or stations"] == ", ".join(map(str, cloud.parks))
+    assert about["Session starts from (UTC)"] == "2026-09-30 22:00:00"
+
+
+def test_a_workbook_needs_the_name_of_a_file(call: Run, copy: str) -> None:
+    ended = call("export", "--from", copy, *THIRTY_DAYS, "--format", "xlsx", "--output", "-")
+    assert ended.code == 2
+    assert "--format xlsx needs --output" in ended.err

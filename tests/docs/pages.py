@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = (README, *sorted((ROOT / "docs").rglob("*.md")))
 
-#: A comment above a block: ``<!-- not run: the reason -->``, or ``<!-- output -->`` above what the block before prints.
+#: A comment above a block: ``<!-- not run: the reason -->``; ``<!-- output -->`` above what the block before prints; or
+#: ``<!-- goes on -->``: the block goes on with the program of the last one, as in a notebook.
 _COMMENT = re.compile(r"<!--\s*(.*?)\s*-->")
 _FENCE = re.compile(r"(`{3,}|:{3,}|~{3,})\s*(\S*)")
 
@@ -50,11 +51,13 @@ def text_of(page: Path) -> str:
 
 
 def blocks(page: Path) -> list[Block]:
-    """The blocks of a page in their order, each with the output that the page shows of it."""
+    """The programs and other blocks of a page in their order, each with the output that the page shows of it."""
     found: list[Block] = []
     for block in _fenced(page):
         if block.comment == "output":
-            found[-1] = attrs.evolve(found[-1], prints=block.text)
+            found[-1] = attrs.evolve(found[-1], prints=(found[-1].prints or "") + block.text)
+        elif block.comment == "goes on":
+            found[-1] = attrs.evolve(found[-1], text=found[-1].text + block.text)
         else:
             found.append(block)
     return found

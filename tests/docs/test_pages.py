@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import smappee_async.tables.schema  # noqa: F401 - imports pyarrow, before an event loop runs
+from tests import analysis
+
 from .pages import PAGES, ROOT, Block, blocks, run_blocks
 
 pytest_plugins = ["pytester"]
@@ -27,6 +30,8 @@ def named(block: Block) -> str:
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=named)
 def test_each_program_runs_as_it_stands(program: Block, reader: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for module in imported(program) & analysis.MODULES:
+        analysis.need(module)
     for name, source in FILES.items():
         shutil.copy(source, reader / name)
     names: dict[str, object] = {"__name__": "__main__"}
@@ -38,6 +43,13 @@ def test_each_program_runs_as_it_stands(program: Block, reader: Path, capsys: py
         asyncio.run(running)
 
     assert program.prints in (None, capsys.readouterr().out)
+
+
+def imported(program: Block) -> set[str]:
+    statements = list(ast.walk(ast.parse(program.text)))
+    plain = {alias.name for each in statements if isinstance(each, ast.Import) for alias in each.names}
+    from_ = {each.module or "" for each in statements if isinstance(each, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in plain | from_}
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=named)

@@ -22,6 +22,7 @@ from smappee_async.cli.app import app
 from smappee_async.cli.takes_login import _LOGIN
 from smappee_async.events import EventKind, Operation
 from smappee_async.query.session_query import QueryOptions, SessionQuery
+from smappee_async.tables.schema import SCHEMA
 
 from .pages import PAGES, README, ROOT, blocks, text_of
 
@@ -100,6 +101,25 @@ def test_the_table_of_fields_has_every_field() -> None:
         "is_certainly_active",
         "is_certainly_completed",
     }
+
+
+def test_the_table_of_the_schema_is_the_schema() -> None:
+    cells = re.findall(
+        r"^\| `(\w+)` \| (.+?) \| (yes|no) \| ?(.*?) \|$", text_of(DOCS / "reference" / "tables.md"), re.MULTILINE
+    )
+
+    assert [
+        (name, kind, null == "yes", dict(re.findall(r"`(\w+)`: `(\w+)`", metadata)))
+        for name, kind, null, metadata in cells
+    ] == [
+        (
+            field.name,
+            str(field.type),
+            field.nullable,
+            {key.decode(): value.decode() for key, value in (field.metadata or {}).items()},
+        )
+        for field in SCHEMA
+    ]
 
 
 def test_the_tables_of_events_have_every_event() -> None:

@@ -19,6 +19,8 @@ from smappee_async.models import FrozenDict
 from smappee_async.sync import Commit, SessionChange, SyncStore, open_copy, reader
 from smappee_async.sync.state import Backfill, ParkState
 from smappee_async.sync.stores import open_store
+from smappee_async.tables.schema import SCHEMA
+from tests.rows import row
 from tests.walking import everything_about, shown
 
 from .changing_world import BEGIN_MS, DAY_MS, HOUR_MS, session
@@ -132,6 +134,9 @@ async def test_sessions_come_back_as_they_were_written(place: Place, store: Sync
 
     async with open_copy(place.url) as copy:
         assert await copy.sessions().collect() == [full, empty]
+        table = await copy.sessions().table()
+    assert table.schema.equals(SCHEMA, check_metadata=True)
+    assert table.to_pylist() == [row(full), row(empty)]
 
 
 async def test_sessions_come_by_park_start_and_id(place: Place, store: SyncStore) -> None:
