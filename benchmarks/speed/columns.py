@@ -46,7 +46,7 @@ class _Case:
 
 _SIZES: Final = (500, 5_000, 50_000)
 #: So many sessions in all, for each size of responses.
-_SESSIONS: Final = 100_000
+_SESSIONS: Final = 50_000
 #: Responses of usual size, and one large one among them.
 _USUAL: Final = Kind(sessions=2_000, days=31)
 _LARGE: Final = Kind(sessions=50_000, days=31)

@@ -64,8 +64,7 @@ class ColumnResponses:
         """A response without splitting it into records; ``None`` if it must be."""
         if len(response.body) < _FROM_BYTES or response.status != HTTPStatus.OK:
             return None
-        first = first_record(response.body)
-        layout = None if first is None else self._parser.layout_of(first)
+        layout = self._layout_of(response.body)
         if layout is None:
             return None
         parts = await anyio.to_thread.run_sync(self._parse, response.body, layout, chunk, limiter=self._limiter)
@@ -74,6 +73,11 @@ class ColumnResponses:
             return None
         received = sum(part.received for part in parts)
         return ColumnRecords(response, parts, received, parts[0].first_ms, parts[-1].last_ms)
+
+    def _layout_of(self, body: bytes | bytearray) -> Layout | None:
+        # In a frame of its own, because those that wait for a thread must not hold the text of a record.
+        first = first_record(body)
+        return None if first is None else self._parser.layout_of(first)
 
     async def read_texts(
         self, texts: Sequence[msgspec.Raw], chunk: Chunk, remembered: Sequence[ColumnKeys], *, is_whole: bool

@@ -46,6 +46,8 @@ class ColumnParser:
         self._keys = keys
         self._known = frozenset(keys.values())
         self._extra: dict[str, pa.DataType | None] = {}
+        #: By whether serial numbers are numbers; for what is learnt now.
+        self._layouts: dict[bool, Layout] = {}
 
     def learn(self, extras: Iterable[Mapping[str, JsonValue]]) -> None:
         """Learn the unknown keys of records, so that the next ones with them are read into columns."""
@@ -55,7 +57,10 @@ class ColumnParser:
                     continue
                 kind = JSON_TYPES.get(type(value)) if PLAIN_KEY.fullmatch(key) else None
                 # A key whose values are of several types, or objects, has no column.
-                self._extra[key] = kind if self._extra.get(key, kind) == kind else None
+                learnt = kind if self._extra.get(key, kind) == kind else None
+                if key not in self._extra or self._extra[key] != learnt:
+                    self._extra[key] = learnt
+                    self._layouts.clear()
 
     def layout_of(self, record: bytes | bytearray | msgspec.Raw) -> Layout | None:
         """The layout of records that are like this one; ``None`` if such records have no columns.
@@ -69,15 +74,19 @@ class ColumnParser:
         if not isinstance(whole, dict):
             return None
         self.learn([{key: value for key, value in whole.items() if key not in self._known}])
-        extra = {key: kind for key, kind in self._extra.items() if kind is not None}
-        if any(key in self._extra and key not in extra for key in whole):
+        if any(key in self._extra and self._extra[key] is None for key in whole):
             return None
         is_number = type(whole.get(self._keys["serial_number"])) is int
+        return self._layouts.get(is_number) or self._new_layout(is_number)
+
+    def _new_layout(self, is_number: bool) -> Layout:
+        extra = {key: kind for key, kind in self._extra.items() if kind is not None}
         kinds = {
             key: pa.int64() if name == "serial_number" and is_number else FIELDS[name]
             for name, key in self._keys.items()
         }
-        return Layout(pa.schema(list((kinds | extra).items())), extra)
+        layout = self._layouts[is_number] = Layout(pa.schema(list((kinds | extra).items())), extra)
+        return layout
 
     def parse(self, text: bytes, count: int, layout: Layout, service_location_id: int | None) -> pa.RecordBatch | None:
         """The fields of the records of a text; ``None`` if it must be read as records.
