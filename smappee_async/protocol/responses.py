@@ -75,13 +75,6 @@ class ColumnRecords(msgspec.Struct, eq=False):
             self.texts = yield from read_sessions_in_steps(self.response)
         return self.texts
 
-    def forget_texts(self) -> Generator[None, None, None]:
-        """Let go of the texts in steps, because to free many at once holds the event loop."""
-        texts, self.texts = self.texts, None
-        while texts:
-            del texts[-SLICE_SESSIONS:]
-            yield
-
     def __repr__(self) -> str:
         return f"<{self.sessions} records in columns>"
 

@@ -59,6 +59,8 @@ _MARGIN_WITHOUT_DATE_MS: Final = CHECKPOINT_MARGIN_WITHOUT_DATE // _MS
 
 #: In fewer records nothing is looked for: single ones outside of the range are left out later.
 _FEW: Final = 10
+#: To free so many texts takes 0.1 ms.
+_FREED_AT_ONCE: Final = 2_000
 
 
 class FetchedChunk(Opaque, msgspec.Struct, eq=False):
@@ -209,9 +211,10 @@ class ChunkReader:
             self._truncation.learn_limit(target, size)
             return None
         self._truncation.learn_whole(target, asked, size)
+        await _free(again)
         if isinstance(read.records, ColumnRecords):
-            del raws
-            await in_turns(read.records.forget_texts())
+            read.records.texts = None
+            await _free(raws)
         return read.records
 
     async def _in_parts(self, progress: _ChunkInProgress, read: _Read, *, active: bool) -> list[msgspec.Raw]:
@@ -346,6 +349,13 @@ async def _identities(records: list[msgspec.Raw]) -> set[int | str | bytes]:
         found |= identities(records[first : first + SLICE_SESSIONS])
         await asyncio.sleep(0)
     return found
+
+
+async def _free(texts: list[msgspec.Raw]) -> None:
+    """Let go of texts in steps, because to free many at once holds the event loop."""
+    while len(texts) > _FREED_AT_ONCE:
+        del texts[-_FREED_AT_ONCE:]
+        await asyncio.sleep(0)
 
 
 class _Read(Opaque, msgspec.Struct, eq=False):
