@@ -9,7 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow.parquet as pq
 import pytest
@@ -156,8 +156,7 @@ def test_processes_with_a_redis_share_one_login_and_one_rate(
 
 def _keys(redis_url: str) -> list[bytes]:
     with redis.Redis.from_url(redis_url) as connection:
-        found: list[bytes] = connection.keys()
-        return found
+        return cast(list[bytes], connection.keys())
 
 
 # --- processes --------------------------------------------------------------------------------------------------------
