@@ -21,7 +21,7 @@ import msgspec
 
 from benchmarks.speed import at_scale_report as report
 from benchmarks.speed.mixture import DAYS, FIVE_YEARS, Mixture
-from benchmarks.speed.part_memory import measure_partition, measure_parts
+from benchmarks.speed.part_memory import PartMemory, measure_partition, measure_parts
 from benchmarks.speed.scale import Scale
 from benchmarks.speed.simulation import RESPONSE_S, RequestCount, adaptive, least_requests
 from benchmarks.speed.workers import Work, last_end_s
@@ -42,19 +42,25 @@ _HINTS: Final = ("none", "of the last run", "a year old")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, simulate, print, and save the figures."""
     options = _parser().parse_args(arguments)
-    figures = run(Scale(options.quick))
+    measured = None
+    if options.measured is not None:
+        measured = msgspec.json.decode(options.measured.read_bytes(), type=report.Figures).memory
+    figures = run(Scale(options.quick), measured)
     print(*report.lines(figures), sep="\n")
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=1) + b"\n")
     return 0
 
 
-def run(scale: Scale) -> report.Figures:
-    """All figures."""
+def run(scale: Scale, measured: Sequence[PartMemory] | None = None) -> report.Figures:
+    """All figures.
+
+    :param measured: parts that were measured before; ``None`` measures them.
+    """
     began_at = time.perf_counter()
     sizes = [4_000] if scale.quick else [100_000, 300_000, 900_000]
     _tell("parts of the simulator")
-    memory = measure_parts(scale.of(100, quick=5), sizes)
+    memory = measured or measure_parts(scale.of(100, quick=5), sizes)
     mixture = Mixture.of(scale.of(100_000, quick=2_000))
     seen = dict(zip(_HINTS, (None, mixture.seen(), mixture.seen_a_year_ago()), strict=True))
     parks = list(mixture.demands)
@@ -200,6 +206,9 @@ def _parser() -> argparse.ArgumentParser:
         default=Path("build/at_scale.json"),
         metavar="PATH",
         help="where to write the figures (%(default)s)",
+    )
+    parser.add_argument(
+        "--measured", type=Path, metavar="PATH", help="take the memory of parts from figures that were saved before"
     )
     return parser
 
