@@ -61,7 +61,7 @@ def run(scale: Scale, measured: Sequence[PartMemory] | None = None) -> report.Fi
     sizes = [4_000] if scale.quick else [100_000, 300_000, 900_000]
     _tell("parts of the simulator")
     memory = measured or measure_parts(scale.of(100, quick=5), sizes)
-    mixture = Mixture.of(scale.of(100_000, quick=2_000))
+    mixture = Mixture.of(scale.of(100_000, quick=5_000))
     seen = dict(zip(_HINTS, (None, mixture.seen(), mixture.seen_a_year_ago()), strict=True))
     parks = list(mixture.demands)
     simulation = _Simulation(mixture, round(memory[-1].record_bytes))
@@ -199,7 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.speed.at_scale", description="100,000 parks and a billion sessions, simulated."
     )
-    parser.add_argument("--quick", action="store_true", help="2,000 parks, and one small part measured")
+    parser.add_argument("--quick", action="store_true", help="5,000 parks, and one small part measured")
     parser.add_argument(
         "--json",
         type=Path,

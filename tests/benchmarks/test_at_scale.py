@@ -23,7 +23,7 @@ def program(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
-    """What the program printed and saved, with 2,000 parks."""
+    """What the program printed and saved, with 5,000 parks."""
     path = tmp_path_factory.mktemp("at_scale") / "found.json"
     done = program("benchmarks.speed.at_scale", "--quick", "--json", path)
     assert done.returncode == 0, done.stderr
