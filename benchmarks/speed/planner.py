@@ -22,6 +22,7 @@ from smappee_async.defaults import TARGET_SESSIONS, VERIFY_FROM_SESSIONS
 from smappee_async.query.plan import Plan
 from smappee_async.query.seen import Seen
 from smappee_async.query.target import Target
+from smappee_async.query.truncation import TruncationCheck
 
 _DAYS: Final = 5 * 365 + 1
 _FIVE_YEARS: Final = first_days(_DAYS)
@@ -93,7 +94,7 @@ def _by_chance() -> dict[int, Demand]:
 
 def _verified(demands: Mapping[int, Demand]) -> RequestCount:
     """With the requests that verify responses."""
-    return adaptive(demands, _FIVE_YEARS, TARGET_SESSIONS, verify_from=VERIFY_FROM_SESSIONS)
+    return adaptive(demands, _FIVE_YEARS, TARGET_SESSIONS, truncation=TruncationCheck(VERIFY_FROM_SESSIONS))
 
 
 def _seen(demand: Demand, *, times: float = 1) -> Seen:

@@ -12,6 +12,7 @@ import attrs
 
 from benchmarks.speed.demand import Demand
 from smappee_async import TimeRange
+from smappee_async.defaults import MAX_BODY_BYTES
 from smappee_async.query.plan import Chunk, Plan
 from smappee_async.query.seen import Seen
 from smappee_async.query.target import Target
@@ -32,6 +33,8 @@ class RequestCount:
     :param wall_s: how long they took, in seconds of virtual time.
     :param by_park: how many requests each park needed.
     :param verified: how many of all requests verified that a response was whole.
+    :param received: sessions in all responses, those included that came again because a response was verified or too
+        large.
     """
 
     requests: int = 0
@@ -39,6 +42,7 @@ class RequestCount:
     wall_s: float = 0.0
     by_park: dict[int, int] = attrs.field(factory=dict)
     verified: int = 0
+    received: int = 0
 
 
 def adaptive(
@@ -47,19 +51,21 @@ def adaptive(
     target_sessions: int,
     *,
     seen: Mapping[int, Seen] | None = None,
-    verify_from: int | None = None,
+    truncation: TruncationCheck | None = None,
+    record_bytes: int = _RECORD_BYTES,
 ) -> RequestCount:
     """As the client does it: the planner chooses the next chunk, and learns how many sessions came.
 
     :param seen: what it is told of each park before.
-    :param verify_from: as ``Limits.verify_from_sessions``: what is in doubt takes two requests more.
+    :param truncation: what the client knows of silent limits: what is in doubt takes two requests more. ``None`` trusts
+        all.
+    :param record_bytes: the size of a session in a response.
     """
     assert time_range.end_ms is not None
     ranges = {Target(park): [time_range] for park in demands}
     before = {Target(park): known for park, known in (seen or {}).items()}
     plan = Plan(ranges, target_sessions=target_sessions, now_ms=time_range.end_ms, seen_of=before.get)
     found = RequestCount(by_park=dict.fromkeys(demands, 0))
-    truncation = TruncationCheck(verify_from)
     under_way: list[tuple[float, int, Chunk]] = []
     now_s = 0.0
     while True:
@@ -75,10 +81,14 @@ def adaptive(
         sessions = demands[park].count(chunk.time_range.start_ms, end_ms)
         found.by_park[park] += 1
         found.largest = max(found.largest, sessions)
-        if verify_from is not None:
-            extra = _verify(truncation, chunk, ResponseSize(sessions, sessions * _RECORD_BYTES))
+        found.received += sessions
+        if sessions * record_bytes > MAX_BODY_BYTES and plan.split(chunk):
+            continue
+        if truncation is not None:
+            extra = _verify(truncation, chunk, ResponseSize(sessions, sessions * record_bytes))
             found.verified += extra
             found.requests += extra
+            found.received += sessions if extra else 0
         plan.mark_read(chunk, sessions=sessions, elapsed_s=RESPONSE_S)
         plan.give_back(chunk)
     assert plan.is_done

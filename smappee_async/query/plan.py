@@ -156,7 +156,8 @@ class Plan:
     def _cut(self, queue: _TargetQueue) -> TimeRange:
         if self._is_far_look_due(queue):
             # Where the density is known, it is the last chunk, which costs nothing.
-            span_ms = queue.sizer.span_ms(self._length_ms(queue.unasked[0])) if queue.sizer.is_known else _FAR_LOOK_MS
+            sizer, left_ms = queue.sizer, self._length_ms(queue.unasked[0])
+            span_ms = sizer.span_ms(left_ms) if sizer.is_known else max(_FAR_LOOK_MS, sizer.far_look_ms)
             time_range = self._cut_end(queue, span_ms)
             queue.far_look = Chunk(queue.target, time_range)
             return time_range

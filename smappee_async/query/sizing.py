@@ -38,6 +38,9 @@ _QUIET_AFTER_MS: Final = 3 * _DAY_MS
 _QUIET_GROWTH: Final = 32
 #: ... and before that by this one after each chunk that was quite empty.
 _EMPTY_GROWTH: Final = 4
+#: A look at the far end for sessions that were seen before is so long that it brings this share of a full response: if
+#: the park opened later, it is denser than was seen on average, and the response is larger.
+_FAR_LOOK_SHARE: Final = 0.25
 #: Less than this share of the density that was seen before shows that it is wrong. A Sunday has a quarter of it.
 _FAR_BELOW: Final = 0.15
 #: Until that is certain, chunks grow to this share of the time that was read: of a hub's weekend hardly.
@@ -75,6 +78,9 @@ class ChunkSizer(Opaque, msgspec.Struct, eq=False):
     """Whether the last chunk that was read had far fewer sessions than those before it."""
     _is_empty: bool = False
     """Whether it had none, although many were likely."""
+    far_look_ms: int = 0
+    """If far fewer sessions were found than were seen before: how long a look at the far end tells whether they are
+    there, because the park opened later."""
 
     @property
     def is_known(self) -> bool:
@@ -94,7 +100,8 @@ class ChunkSizer(Opaque, msgspec.Struct, eq=False):
         """Whether what was seen is next to nothing, so that the target may be busy at another time only."""
         if self._seen_ms == 0:
             return self.seen_before is not None and self.seen_before.sessions < _TELLING
-        return self._sessions < _TELLING or self._is_empty or self._quiet_ms >= _QUIET_AFTER_MS
+        is_next_to_nothing = self._sessions < _TELLING or self._is_empty or self._quiet_ms >= _QUIET_AFTER_MS
+        return is_next_to_nothing or self.far_look_ms > 0
 
     def is_denser_than(self, other: ChunkSizer) -> bool:
         """Whether what was seen is clearly denser than what another one saw."""
@@ -187,6 +194,8 @@ class ChunkSizer(Opaque, msgspec.Struct, eq=False):
         before = self.seen_before
         if before is not None and self._seen_ms >= (_QUIET_AFTER_MS if self._is_far_below(before) else _WEEK_MS):
             self.seen_before = None
+            if self.target_sessions is not None and self._is_far_below(before):
+                self.far_look_ms = int(_FAR_LOOK_SHARE * self.target_sessions * before.during_ms / before.sessions)
         if span_ms and self._is_enough(
             sessions
         ):  # an open range may begin later than the assumed now, then it has no length

@@ -411,6 +411,18 @@ def test_no_response_of_a_park_that_was_seen_without_sessions_and_opened_since_i
     assert len(found) <= 1.25 * per_day * (1_826 - opened) / 2_000 + 8
 
 
+@pytest.mark.parametrize("opened", [40, 66, 77, 180, 900, 1_500])
+@pytest.mark.parametrize("per_day", [30, 500, 5_000])
+def test_no_response_of_a_park_that_opened_within_what_was_seen_before_is_much_too_large(
+    per_day: int, opened: int
+) -> None:
+    """The average of all five years is less than its density, and more than what the first years have."""
+    whole = Seen(per_day * (1_826 - opened), timedelta(days=1_826))
+    found = read_alone(lambda day: per_day if day >= opened else 0, seen_of=lambda _: whole)
+    assert max(sessions for _, sessions in found) <= 5 * 2_000
+    assert len(found) <= 1.25 * per_day * (1_826 - opened) / 2_000 + 8
+
+
 def test_one_chunk_at_a_time_is_asked_of_a_target_of_which_only_an_earlier_time_was_seen() -> None:
     whole = TimeRange.from_ms(START, NOW)
     plan = Plan({PARKS[0]: [whole]}, target_sessions=50, now_ms=NOW, seen_of=seen_of(100_000))
