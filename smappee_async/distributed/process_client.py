@@ -34,7 +34,7 @@ _CLOSE_WAIT_S: Final = defaults.CLOSE_WAIT_S + 5.0
 
 @asynccontextmanager
 async def client_from_env() -> AsyncGenerator[SmappeeClient, None]:
-    """A client with the settings of the environment, see :meth:`Credentials.from_env`.
+    """A client with the settings of the environment, see :meth:`~smappee_async.Credentials.from_env`.
 
     ``SMAPPEE_REDIS_URL`` names a Redis that all workers share (the extra ``redis``): it keeps the tokens, so that one
     login is enough, and the rate, if there is one. ``SMAPPEE_REQUESTS_PER_SECOND`` is that rate, of all workers
