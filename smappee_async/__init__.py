@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from smappee_async.errors import NotFound as NotFound
     from smappee_async.errors import PermissionDenied as PermissionDenied
     from smappee_async.errors import RateLimited as RateLimited
+    from smappee_async.errors import RateLimiterError as RateLimiterError
     from smappee_async.errors import RefreshTokenLost as RefreshTokenLost
     from smappee_async.errors import RequestError as RequestError
     from smappee_async.errors import ResponseDecodeError as ResponseDecodeError
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from smappee_async.errors import TransportError as TransportError
     from smappee_async.events import ClientEvent as ClientEvent
     from smappee_async.limits import Limits as Limits
+    from smappee_async.limits import RateLimiter as RateLimiter
     from smappee_async.limits import RetryPolicy as RetryPolicy
     from smappee_async.models import ChargingSession as ChargingSession
     from smappee_async.models import ChunkFailure as ChunkFailure
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
     from smappee_async.query.stream import SessionStream as SessionStream
     from smappee_async.query.target import Target as Target
     from smappee_async.timerange import TimeRange as TimeRange
+    from smappee_async.transport.redis_rate import RedisRateLimiter as RedisRateLimiter
 
 _ROOMS: Final = {
     "auth.credentials": ("Credentials", "TokenProvider"),
@@ -87,6 +90,7 @@ _ROOMS: Final = {
         "NotFound",
         "PermissionDenied",
         "RateLimited",
+        "RateLimiterError",
         "RefreshTokenLost",
         "RequestError",
         "ResponseDecodeError",
@@ -98,7 +102,7 @@ _ROOMS: Final = {
         "TransportError",
     ),
     "events": ("ClientEvent",),
-    "limits": ("Limits", "RetryPolicy"),
+    "limits": ("Limits", "RateLimiter", "RetryPolicy"),
     "models": (
         "ChargingSession",
         "ChunkFailure",
@@ -115,9 +119,10 @@ _ROOMS: Final = {
     "query.stream": ("SessionStream",),
     "query.target": ("Target",),
     "timerange": ("TimeRange",),
+    "transport.redis_rate": ("RedisRateLimiter",),
 }
 _HOME: Final = {name: room for room, names in _ROOMS.items() for name in names}
-_EXTRA: Final = {"auth.stores.file": "file", "auth.stores.redis": "redis"}
+_EXTRA: Final = {"auth.stores.file": "file", "auth.stores.redis": "redis", "transport.redis_rate": "redis"}
 
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604 - one list of names, above  # pyright: ignore[reportUnsupportedDunderAll]
 

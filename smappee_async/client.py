@@ -22,7 +22,7 @@ from smappee_async.auth.stores import TokenStore
 from smappee_async.auth.stores.memory import MemoryTokenStore
 from smappee_async.errors import ClientClosed, ConfigurationError, unwrap
 from smappee_async.events import EventReporter, OnEvent
-from smappee_async.limits import Limits, RetryPolicy
+from smappee_async.limits import Limits, RateLimiter, RetryPolicy
 from smappee_async.models import ServiceLocation, ServiceLocationInfo
 from smappee_async.protocol import requests, responses
 from smappee_async.query.fetch import Fetcher
@@ -35,7 +35,7 @@ from smappee_async.transport.call import CallCost, Caller, CallResult, ReadRespo
 from smappee_async.transport.connection import Connection, Proxy, check_tls, find_proxy, read_proxy
 from smappee_async.transport.gate import Gate
 from smappee_async.transport.http import HttpTransport
-from smappee_async.transport.rate import RateLimiter, local_rate_limiter
+from smappee_async.transport.rate import rate_limiter
 
 
 class SmappeeClient:
@@ -97,7 +97,7 @@ class SmappeeClient:
         except RuntimeError:
             advice = "It does not run under trio; with anyio, choose the backend asyncio"
             raise ConfigurationError("smappee_async needs a running asyncio event loop", advice=advice) from None
-        rate = await local_rate_limiter(self._limits.requests_per_second)
+        rate = await rate_limiter(self._limits.rate)
         if self._open is not None or self._was_open:
             raise ClientClosed("the client is already open, or was used before")
         proxy = unwrap(find_proxy(self._base_url, self._proxy, self._http_session))

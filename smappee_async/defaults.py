@@ -114,6 +114,26 @@ MAX_TOKEN_FILE_BYTES: Final = 64 * 1024
 #: For a token store's own Redis connections: after this many seconds of silence a call to Redis fails.
 REDIS_TIMEOUT_S: Final = 5.0
 
+# --- a rate that processes share -------------------------------------------------------------------------------------
+
+#: The same for a rate limiter's own connections: shorter, because a call waits for it.
+RATE_TIMEOUT_S: Final = 2.0
+#: So many tasks of a process hold a slot that is still to come. More would keep to the old rate for longer after a cut,
+#: and lose more slots when they are cancelled. One would lose time where Redis is far: each slot is a call to Redis.
+SLOTS_AHEAD: Final = 4
+#: A slot that was waited for so long is confirmed, because another process may have been told to pause meanwhile.
+CONFIRM_SLOT_S: Final = 0.5
+#: After a 429 the shared rate is this share of what it was, ...
+RATE_CUT: Final = 0.7
+#: ... once in so many seconds at most, because one overload is answered with many a 429, ...
+RATE_CUT_INTERVAL_S: Final = 2.0
+#: ... and grows back by all of it in this time.
+RATE_GROWTH_S: Final = 120.0
+#: The shared pause after a 429 that asks for no wait. The rate is cut as well, so it need not be long.
+RATE_PAUSE_S: Final = 1.0
+#: While Redis is gone, it is tried again after so many seconds.
+RATE_RETRY_S: Final = 1.0
+
 # --- planning --------------------------------------------------------------------------------------------------------
 
 #: A checkpoint of a time range that has not ended yet covers it up to the moment of asking, less this: a session may

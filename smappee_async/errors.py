@@ -6,6 +6,7 @@
     ├── ConfigurationError        what was passed in cannot work; also a ValueError
     ├── ClientClosed              used before it was opened, after it was closed, on another loop, or after a fork
     ├── TokenStoreError           the place where tokens are kept failed, or is not safe to use
+    ├── RateLimiterError          the place where a shared rate is kept failed
     ├── SyncStoreError            the place where a copy is kept failed, or belongs to a newer version
     ├── ExportError               a file of sessions could not be written
     ├── AuthenticationError       Smappee refused the credentials or the tokens; a person must act
@@ -167,6 +168,15 @@ class TokenStoreError(SmappeeError):
     """The place where tokens are kept failed, or is not safe to use."""
 
 
+class RateLimiterError(SmappeeError):
+    """The place where a rate is kept that several processes share failed, or may not be used.
+
+    :ivar transient: whether it may pass by itself: the place is down, starting, full, or takes no writes.
+    """
+
+    transient: bool = False
+
+
 class SyncStoreError(SmappeeError):
     """The place where a copy of sessions is kept failed, or was written by a newer version of this package."""
 
@@ -272,7 +282,7 @@ class NotFound(ApiError):
 class RateLimited(ApiError):
     """429: too many requests, and the wait asked for is longer than the retry policy allows."""
 
-    advice = "Wait for retry_after_s seconds, or lower Limits.concurrency or Limits.requests_per_second"
+    advice = "Wait for retry_after_s seconds, or lower Limits.concurrency or Limits.rate"
 
 
 class ServerError(ApiError):

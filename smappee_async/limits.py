@@ -1,9 +1,10 @@
-"""How much at once and how often again: the settings that a user may change."""
+"""How much at once and how often again: the settings that a user may change, and what may limit the rate."""
 
 from __future__ import annotations
 
 import math
 from datetime import timedelta
+from typing import Protocol
 
 import attrs
 
@@ -16,13 +17,32 @@ def _check(holds: bool, sentence: str) -> None:
         raise ConfigurationError(sentence)
 
 
+class RateLimiter(Protocol):
+    """Limits how many requests are sent in a second: for ``Limits.rate``, where a number is not enough."""
+
+    async def acquire(self) -> None:
+        """Wait until one more request may be sent. It is sent at once then: the client has a free place for it.
+
+        :raises SmappeeError: it cannot be known when. The call that waits fails with this error.
+        """
+        ...
+
+    async def throttled(self, retry_after_s: float | None) -> None:
+        """Take note of a response with the status 429. The client that received it pauses its own calls already.
+
+        :param retry_after_s: the wait that the response asked for, in seconds, if any.
+        """
+        ...
+
+
 @attrs.frozen(kw_only=True)
 class Limits:
     """How much a client asks for at once. The reasons of the defaults are in ``smappee_async.defaults``.
 
     :param concurrency: calls in flight at once, over all streams of the client. In each stream as many responses again
         may wait for the consumer, before a slow consumer delays the calls.
-    :param requests_per_second: at most this many requests a second, retries included; ``None`` for no limit.
+    :param rate: at most this many requests a second, retries included; ``None`` for no limit. A number limits this
+        client alone; a :class:`RateLimiter` may be shared, such as :class:`RedisRateLimiter` by several processes.
     :param target_sessions: chunks are planned so that a response has about this many sessions.
     :param verify_from_sessions: a response with this many sessions that is larger than what is known to be whole is
         verified: it is asked for again in two parts, because a service may stop at some number or size silently.
@@ -35,7 +55,7 @@ class Limits:
     """
 
     concurrency: int = defaults.CONCURRENCY
-    requests_per_second: float | None = None
+    rate: float | RateLimiter | None = None
     target_sessions: int = defaults.TARGET_SESSIONS
     verify_from_sessions: int | None = defaults.VERIFY_FROM_SESSIONS
     max_body_bytes: int = defaults.MAX_BODY_BYTES
@@ -48,15 +68,26 @@ class Limits:
         _check(self.target_sessions >= 1, f"Limits.target_sessions must be at least 1, not {self.target_sessions}")
         doubt = self.verify_from_sessions
         _check(doubt is None or doubt >= 2, f"Limits.verify_from_sessions must be at least 2, not {doubt}")
-        rate = self.requests_per_second
-        _check(
-            rate is None or (rate > 0 and math.isfinite(rate)),
-            f"Limits.requests_per_second must be above 0, not {rate}",
-        )
+        if isinstance(self.rate, int | float):
+            check_rate("Limits.rate", self.rate)
+        elif self.rate is not None:
+            is_limiter = callable(getattr(self.rate, "acquire", None)) and callable(
+                getattr(self.rate, "throttled", None)
+            )
+            _check(is_limiter, f"Limits.rate must be a number or a RateLimiter, not {type(self.rate).__name__}")
         _check(self.max_body_bytes >= 1024, f"Limits.max_body_bytes must be at least 1024, not {self.max_body_bytes}")
         for name in ("connect_timeout_s", "read_timeout_s", "attempt_timeout_s"):
             seconds = getattr(self, name)
             _check(seconds > 0 and math.isfinite(seconds), f"Limits.{name} must be above 0 seconds, not {seconds}")
+
+
+def check_rate(name: str, requests_per_second: float) -> None:
+    """Refuse what is no rate.
+
+    :raises ConfigurationError: it is not above 0, or not finite.
+    """
+    holds = requests_per_second > 0 and math.isfinite(requests_per_second)
+    _check(holds, f"{name} must be above 0 requests a second, not {requests_per_second}")
 
 
 @attrs.frozen(kw_only=True)

@@ -38,6 +38,7 @@ class Setup:
     :param expires_in_s: lifetime of an access token, in seconds.
     :param session_limit: how many sessions a response holds at most, without a word; ``None`` for all.
     :param size_limit_bytes: how large a response is at most, without a word; ``None`` for any size.
+    :param requests_per_second: how many data calls it serves in a second; it refuses the others with 429.
     """
 
     parks: int = 24
@@ -45,6 +46,7 @@ class Setup:
     expires_in_s: int = 36_000
     session_limit: int | None = None
     size_limit_bytes: int | None = None
+    requests_per_second: int | None = None
     empty_response: EmptyResponse = "array"
     log_limit: int = 50_000
     cache_mib: int = 256
@@ -56,6 +58,7 @@ class Setup:
             expires_in_s=self.expires_in_s,
             session_limit=self.session_limit,
             size_limit_bytes=self.size_limit_bytes,
+            requests_per_second=self.requests_per_second,
             empty_response=self.empty_response,
         )
 

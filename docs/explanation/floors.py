@@ -28,7 +28,11 @@ FLOORS: Final[tuple[tuple[tuple[str, str], ...], ...]] = (
     (("protocol", "requests as values; responses to records; no I/O"), ("report", "sums")),
     (("models", "the records that come out"),),
     (("events", "what a client tells its host"), ("limits", "how much at once, how often again")),
-    (("timerange", "half-open ranges, and their algebra"), ("rfid", "what becomes of a card")),
+    (
+        ("timerange", "half-open ranges, and their algebra"),
+        ("rfid", "what becomes of a card"),
+        ("redis_link", "one client"),
+    ),
     (("errors", "one tree"), ("secret", "shows nothing"), ("defaults", "the numbers")),
 )
 #: Imports nothing of the package, and only ``cli`` and ``testing`` import it.

@@ -105,6 +105,12 @@ class Assumptions:
     limit_keeps: LimitKeeps = "first"
     """Which sessions a limit keeps: the ``first`` in the order served [A], the ``newest`` [A] or the ``oldest`` [A]."""
 
+    requests_per_second: int | None = None
+    """The most data calls that are served in any second; the others get status 429 and ``Retry-After: 1``.
+
+    ``None`` [A]: no limit is documented, and none was seen. A number [A]: a client should keep to such a limit.
+    """
+
     range_filter: RangeFilter = "strict"
     """Which part of the parameter ``range`` has an effect.
 

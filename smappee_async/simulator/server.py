@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final, Self
 
@@ -106,6 +107,7 @@ class Simulator:
         """The most data calls that were served at once since the start or the last :meth:`reset_log`."""
         self._faults = FaultPlan(faults, seed=world.seed)
         self._journal = Journal(log_limit)
+        self._served_at: deque[float] = deque(maxlen=self.assumptions.requests_per_second or 0)
         self._responses = SessionResponses(world, self.assumptions, cache_bytes=cache_bytes)
         self._admin = AdminRoutes(
             ledger=self.ledger, clock=self.clock, oauth=self.oauth, faults=self._faults, journal=self._journal
@@ -218,7 +220,18 @@ class Simulator:
             if is_data:
                 self.open_connections -= 1
 
+    def _is_too_fast(self) -> bool:
+        """Whether the last second had as many data calls as are served; otherwise this one is counted."""
+        now = self._loop_time()
+        served = self._served_at
+        if len(served) == served.maxlen and now - served[0] < 1:
+            return True
+        served.append(now)
+        return False
+
     async def _serve(self, request: web.BaseRequest, route: Route, log: RequestLog) -> web.StreamResponse:
+        if self.assumptions.requests_per_second and route.name in DATA_ROUTES and self._is_too_fast():
+            return respond(Response.json(429, {"message": "Too many requests"}, {"Retry-After": "1"}), log)
         refusal = _read_query(request.query, log) if route.name in SESSION_ROUTES else None
         if not self._faults.planned:
             return respond(await self._respond(request, log, refusal, ()), log)

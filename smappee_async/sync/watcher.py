@@ -73,7 +73,7 @@ def watch(
     restart begins anew, with a ``Started`` for each session that runs.
 
     A session that ended is read again after 30 seconds, 2 and 5 minutes, because its energy settles. The requests of
-    all parks together keep to ``Limits.requests_per_second``; if that is too slow for the intervals, each park waits
+    all parks together keep to ``Limits.rate``; if that is too slow for the intervals, each park waits
     equally longer.
 
     :param every: how often a park is visited that has a session that runs.

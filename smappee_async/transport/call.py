@@ -18,6 +18,7 @@ from smappee_async.errors import (
     AuthenticationError,
     CallFacts,
     DeadlineExceeded,
+    RateLimited,
     RequestError,
     SmappeeError,
     without_frames,
@@ -176,6 +177,8 @@ class Caller:
             if not isinstance(outcome, RequestError):
                 self._budget.give(last_cost or 1)
                 return outcome
+            if isinstance(outcome, RateLimited):
+                await self._gate.throttled(outcome.retry_after_s)
             if token is not None and outcome.facts.status == HTTPStatus.UNAUTHORIZED:
                 # A fresh token, or a park that was refused before: is it about the token, or about the park?
                 is_known = self._refusals.holds(request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final, NamedTuple
 
-from smappee_async.transport.rate import RateLimiter
+from smappee_async.limits import RateLimiter
 
 
 class Permit(NamedTuple):
@@ -62,9 +62,12 @@ class Gate:
             return _PERMIT
         is_probe = False
         try:
-            is_probe = await self._wait_until_open()
-            if self._rate is not None:
-                await self._rate.acquire()
+            while True:
+                is_probe = await self._wait_until_open()
+                if self._rate is not None:
+                    await self._rate.acquire()
+                if is_probe or not self.is_paused:
+                    break  # otherwise a pause has begun while the rate was waited for
         except BaseException:
             self.leave(Permit(is_probe=is_probe))
             raise
@@ -95,6 +98,11 @@ class Gate:
         self.is_paused = True
         self.pause_reason = reason
         self._opens_at = max(self._opens_at, self._clock() + seconds)
+
+    async def throttled(self, retry_after_s: float | None) -> None:
+        """The service said that it receives too many requests: the limiter may be shared with other processes."""
+        if self._rate is not None:
+            await self._rate.throttled(retry_after_s)
 
     def succeeded(self) -> None:
         """The service gave a definite response, so it is up; a pause whose time has passed ends."""

@@ -115,7 +115,7 @@ async def test_what_is_not_a_record_is_refused_and_left_alone(redis: Redis) -> N
     await redis.set("text", "else")
     other = RedisTokenStore(redis, "text")
     for use in (other.load, lambda: other.replace(0, FIRST)):
-        with pytest.raises(TokenStoreError, match=r"not a record of tokens\. Give the store a key of its own"):
+        with pytest.raises(TokenStoreError, match=r"not a record of tokens\. Give the token store a key of its own"):
             await use()
     assert await redis.get("text") == b"else"
 

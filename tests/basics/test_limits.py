@@ -19,10 +19,10 @@ NAN, INF = float("nan"), float("inf")
     [
         ("concurrency", 0),
         ("concurrency", -1),
-        ("requests_per_second", 0),
-        ("requests_per_second", -1.0),
-        ("requests_per_second", NAN),
-        ("requests_per_second", INF),
+        ("rate", 0),
+        ("rate", -1.0),
+        ("rate", NAN),
+        ("rate", INF),
         ("max_body_bytes", 1023),
         *[
             (name, value)
@@ -35,6 +35,12 @@ def test_limits_that_cannot_work_are_refused_by_name(name: str, value: float) ->
     settings: dict[str, Any] = {name: value}
     with pytest.raises(ConfigurationError, match=f"Limits.{name}"):
         Limits(**settings)
+
+
+@pytest.mark.parametrize("rate", ["5", object()])
+def test_a_rate_that_is_neither_a_number_nor_a_limiter_is_refused(rate: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"Limits\.rate must be a number or a RateLimiter, not "):
+        Limits(rate=rate)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +67,8 @@ def test_retry_policies_that_cannot_work_are_refused_by_name(name: str, value: o
     "settings",
     [
         {"concurrency": 1},
-        {"requests_per_second": 0.01},
-        {"requests_per_second": None},
+        {"rate": 0.01},
+        {"rate": None},
         {"max_body_bytes": 1024},
         {"connect_timeout_s": 0.001},
     ],

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.reliability import loss_account, samples
+from benchmarks.reliability import loss_account, samples, shared_rate
 from benchmarks.reliability.faults import RECIPES
 from benchmarks.reliability.fetch import Fetch, Row, Scene, faults_of
 from benchmarks.reliability.service import FaultJson, Setup, serving
@@ -115,3 +115,23 @@ def test_growth_is_seen() -> None:
     found = samples.verdicts(taken, samples.Done())
     assert any(verdict.startswith("tasks grew") for verdict in found)
     assert any("resident memory grows" in verdict for verdict in found)
+
+
+@pytest.mark.timeout(180)
+def test_a_rate_that_processes_share_keeps_its_promises(tmp_path: Path) -> None:
+    """R48."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("there is no redis-server; on Debian: apt-get install redis-server")
+    done = program(
+        "benchmarks.reliability.shared_rate", "--processes", "2", "--quick", "--json", tmp_path / "rate.json"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all of it met" in done.stdout
+    found = json.loads((tmp_path / "rate.json").read_bytes())
+    assert found["shared"]["done"] > 0
+    assert found["alone"]["worst_second"] > 150  # what happens without it
+
+
+def test_the_worst_second_is_found() -> None:
+    assert shared_rate.worst_second([0.0, 0.9, 1.0, 1.1, 1.8, 5.0]) == 4
+    assert shared_rate.worst_second([]) == 0

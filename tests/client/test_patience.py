@@ -393,7 +393,7 @@ async def test_a_redirect_is_not_followed(cloud: Cloud, status: int) -> None:
 
 
 async def test_calls_keep_to_the_rate_that_was_set(cloud: Cloud) -> None:
-    client = await logged_in(cloud, limits=Limits(requests_per_second=2))
+    client = await logged_in(cloud, limits=Limits(rate=2))
     began = now()
 
     await asyncio.gather(*(client.service_location(1001) for _ in range(24)))

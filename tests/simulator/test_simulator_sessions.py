@@ -379,3 +379,10 @@ async def test_data_is_only_got(serve: Serve) -> None:
     caller = await serve()
     async with caller.http.post(caller.sim.base_url + "/servicelocation") as reply:
         assert reply.status == 405
+
+
+async def test_calls_beyond_the_most_of_a_second_are_told_to_wait_for_one(serve: Serve) -> None:
+    caller = await serve(few(1), assumptions=Assumptions(requests_per_second=2))
+    replies = [await caller.ask("range=0") for _ in range(3)]
+    assert [reply.status for reply in replies] == [200, 200, 429]
+    assert replies[2].headers["Retry-After"] == "1"

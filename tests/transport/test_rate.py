@@ -8,7 +8,7 @@ import bisect
 import pytest
 
 from smappee_async.testing import VirtualTimeLoop
-from smappee_async.transport.rate import local_rate_limiter
+from smappee_async.transport.rate import rate_limiter
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +21,7 @@ def anyio_backend() -> object:
 @pytest.mark.parametrize("rate", [1.0, 2.5, 10.0, 20.0, 100.0, 1000.0])
 async def test_no_second_sees_more_than_the_rate_and_a_twentieth(rate: float) -> None:
     """R48."""
-    limiter = await local_rate_limiter(rate)
+    limiter = await rate_limiter(rate)
     assert limiter is not None
     clock = asyncio.get_running_loop().time
     sent: list[float] = []
@@ -41,4 +41,4 @@ async def test_no_second_sees_more_than_the_rate_and_a_twentieth(rate: float) ->
 
 
 async def test_without_a_rate_there_is_no_limiter() -> None:
-    assert await local_rate_limiter(None) is None
+    assert await rate_limiter(None) is None

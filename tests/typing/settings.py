@@ -20,6 +20,8 @@ from smappee_async import (
     FileTokenStore,
     Limits,
     MemoryTokenStore,
+    RateLimiter,
+    RedisRateLimiter,
     RedisTokenStore,
     RetryPolicy,
     SmappeeClient,
@@ -42,7 +44,7 @@ def every_setting(session: aiohttp.ClientSession) -> SmappeeClient:
         http_session=session,
         proxy="http://proxy.example:3128",
         ssl=ssl.create_default_context(),
-        limits=Limits(concurrency=16, requests_per_second=5, verify_from_sessions=None),
+        limits=Limits(concurrency=16, rate=5, verify_from_sessions=None),
         retry=RetryPolicy(attempts=3, patience=timedelta(hours=1)),
         on_event=lambda event: LOG.info(event.kind),
     )
@@ -90,6 +92,29 @@ HOOKS = [
     SmappeeClient(Credentials.from_env(), on_event=Counter().count),
     SmappeeClient(Credentials.from_env(), retry=RetryPolicy.none()),
 ]
+
+
+# --- rate
+
+
+class OwnLimiter:
+    """A rate limiter of the user's own; it inherits from nothing."""
+
+    async def acquire(self) -> None:
+        """Wait."""
+
+    async def throttled(self, retry_after_s: float | None) -> None:
+        """Note."""
+
+
+RATES: list[float | RateLimiter | None] = [
+    None,
+    5,
+    0.5,
+    OwnLimiter(),
+    RedisRateLimiter("redis://localhost", "smappee:account-1", rate=40, fallback=10),
+]
+LIMITS = [Limits(rate=rate) for rate in RATES]
 
 
 # --- tokens

@@ -7,23 +7,21 @@ import json
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager, suppress
 from random import random
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Any, Final, Self, cast
 
 import attrs
 from redis.asyncio import Redis, RedisCluster
 
-from smappee_async.auth.stores.redis_errors import not_a_record, told
-from smappee_async.auth.stores.turns import OneLoop
 from smappee_async.auth.tokens import StoredToken, Token
-from smappee_async.defaults import LOCK_LEASE_S, LOCK_POLL_S, REDIS_TIMEOUT_S, SHORTEST_LEASE_S
-from smappee_async.errors import ConfigurationError, TokenStoreError, unwrap, without_frames
+from smappee_async.defaults import LOCK_LEASE_S, LOCK_POLL_S, SHORTEST_LEASE_S
+from smappee_async.errors import ConfigurationError, TokenStoreError, unwrap
+from smappee_async.redis_link.failures import RedisUse
+from smappee_async.redis_link.link import evaluate, link_to
 from smappee_async.secret import Secret
-
-ResultT = TypeVar("ResultT")
 
 # A client that lost the connection before the response came may send a script again. So each script first checks
 # whether it has run before with the same arguments, and then returns the same.
@@ -53,6 +51,20 @@ redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 return 1
 """
+
+
+def _error(reason: str, *, advice: str | None, transient: bool) -> TokenStoreError:  # noqa: ARG001 - it is not told apart
+    return TokenStoreError(reason, advice=advice)
+
+
+_USE: Final = RedisUse(
+    error=_error,
+    owner="the token store",
+    keeps="the tokens",
+    needs="EVAL, GET, SET, DEL, HGETALL, HMGET and HSET on the key and on the key with ':lock' appended",
+    value="a record of tokens",
+    instead="Make one store for each event loop and each process; FileTokenStore can be shared",
+)
 
 
 class RedisTokenStore:
@@ -88,12 +100,10 @@ class RedisTokenStore:
         replicas: int = 0,
         replicas_timeout_s: float = 1.0,
     ) -> None:
-        self._owned = isinstance(client_or_url, str)
-        outcome = _connect(Secret(client_or_url)) if isinstance(client_or_url, str) else client_or_url
+        outcome = link_to(client_or_url, _USE, key)
         del client_or_url  # a URL may contain a password, and an error would show this frame
-        if isinstance(outcome, ConfigurationError):
-            raise without_frames(outcome)
-        self._redis: Redis | RedisCluster = outcome
+        self._link = unwrap(outcome)
+        self._redis = self._link.client
         if not SHORTEST_LEASE_S <= lease_s < math.inf:
             raise ConfigurationError(
                 f"lease_s={lease_s:g} is too short for one renewal, or is no number of seconds",
@@ -109,8 +119,6 @@ class RedisTokenStore:
         self._lease_s = lease_s
         self._replicas = replicas
         self._replicas_timeout_s = replicas_timeout_s
-        self._home = OneLoop()
-        self._commands: set[asyncio.Task[Any]] = set()
 
     def __repr__(self) -> str:
         return f"RedisTokenStore(key={self._key!r})"
@@ -125,12 +133,7 @@ class RedisTokenStore:
 
     async def aclose(self) -> None:
         """Let commands end, and close the connections that the store opened. Closing twice does nothing."""
-        if commands := self._commands.copy():
-            await asyncio.wait(commands, timeout=REDIS_TIMEOUT_S)
-            for command in commands:
-                command.cancel()
-        if self._owned:
-            await self._redis.aclose()
+        await self._link.aclose()
 
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[RedisLease]:
@@ -138,7 +141,7 @@ class RedisTokenStore:
 
         :raises TokenStoreError: Redis failed.
         """
-        self._home.check()
+        self._link.check()
         holder = secrets.token_hex(16)
         tries: list[asyncio.Task[RedisLease | None]] = []  # at most one
         try:
@@ -158,16 +161,16 @@ class RedisTokenStore:
 
         :raises TokenStoreError: Redis failed, or something else is stored under the key.
         """
-        self._home.check()
-        return await self._run(self._read())
+        self._link.check()
+        return await self._link.run(self._read())
 
     async def replace(self, expected_generation: int, new: StoredToken) -> bool:
         """Write ``new`` if the record is of this generation.
 
         :raises TokenStoreError: Redis failed. It may have written the whole record or nothing.
         """
-        self._home.check()
-        return bool(await self._run(self._write(expected_generation, Secret(json.dumps(_encode(new))))))
+        self._link.check()
+        return bool(await self._link.run(self._write(expected_generation, Secret(json.dumps(_encode(new))))))
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -177,16 +180,16 @@ class RedisTokenStore:
             return None
         stored = _decode({_text(name): _text(value) for name, value in fields.items()})
         if stored is None:
-            raise not_a_record(self._key)
+            raise _USE.not_the_value(self._key)
         return stored
 
     async def _write(self, expected_generation: int, fields: Secret) -> object:
         arguments = (str(expected_generation), *json.loads(fields.reveal()))
         if not self._replicas or isinstance(self._redis, RedisCluster):
-            return await _eval(self._redis, _REPLACE, self._key, *arguments)
+            return await evaluate(self._redis, _REPLACE, self._key, *arguments)
         # One connection for both, because WAIT is about the writes of its own connection.
         async with self._redis.client() as connection:
-            written = await _eval(connection, _REPLACE, self._key, *arguments)
+            written = await evaluate(connection, _REPLACE, self._key, *arguments)
             if written:
                 timeout_ms = int(self._replicas_timeout_s * 1000)
                 confirmed = await connection.wait(self._replicas, timeout_ms)
@@ -196,7 +199,9 @@ class RedisTokenStore:
 
     async def _acquire(self, holder: str) -> RedisLease | None:
         lease = RedisLease.starting_now(self._lease_s)
-        taken = await self._run(_eval(self._redis, _ACQUIRE, self._lock_key, holder, str(int(self._lease_s * 1000))))
+        taken = await self._link.run(
+            evaluate(self._redis, _ACQUIRE, self._lock_key, holder, str(int(self._lease_s * 1000)))
+        )
         return lease if taken else None
 
     async def _release(self, holder: str, tries: list[asyncio.Task[RedisLease | None]]) -> None:
@@ -205,28 +210,7 @@ class RedisTokenStore:
             if not tries[0].cancelled() and tries[0].exception() is not None:
                 return  # Redis does not answer; if it gave the lock, the lock expires
         with suppress(TokenStoreError):
-            await self._run(_eval(self._redis, _RELEASE, self._lock_key, holder))
-
-    async def _run(self, command: Awaitable[ResultT]) -> ResultT:
-        """Run a command in a task of its own, which ends also when the caller is cancelled.
-
-        Otherwise a cancellation could be lost in the Redis client, or leave a connection in the middle of a response.
-        """
-        task = asyncio.create_task(self._outcome(command), name="smappee token command")
-        self._commands.add(task)
-        task.add_done_callback(self._commands.discard)
-        return unwrap(await asyncio.shield(task))
-
-    async def _outcome(self, command: Awaitable[ResultT]) -> ResultT | BaseException:
-        """What a command gives. An error is returned, because the frames of the Redis client hold the tokens."""
-        try:
-            return await command
-        except TokenStoreError as error:
-            return error
-        except Exception as error:  # noqa: BLE001 - the client has errors with several roots
-            return told(error, self._key)
-        except BaseException as error:  # noqa: BLE001 - a cancellation, which stays one
-            return error
+            await self._link.run(evaluate(self._redis, _RELEASE, self._lock_key, holder))
 
 
 @attrs.frozen
@@ -248,20 +232,6 @@ class RedisLease:
     def remaining_s(self) -> float:
         """Seconds left, by the clock that says less: one may jump, the other stands still while the machine sleeps."""
         return self.lease_s - max(time.time() - self.wall, time.monotonic() - self.monotonic)
-
-
-def _connect(url: Secret) -> Redis | ConfigurationError:
-    try:
-        # The client must not send again: the user of the store decides what to do if Redis fails.
-        return Redis.from_url(
-            url.reveal(), socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S, retry=None
-        )
-    except (ValueError, TypeError):
-        return ConfigurationError("the URL of the Redis token store cannot be used", advice="Use redis://HOST:6379/0")
-
-
-def _eval(connection: Redis | RedisCluster, script: str, key: str, *arguments: str) -> Coroutine[Any, Any, object]:
-    return cast("Coroutine[Any, Any, object]", connection.eval(script, 1, key, *arguments))
 
 
 def _text(value: object) -> str:

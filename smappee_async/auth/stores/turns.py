@@ -47,30 +47,6 @@ class Turns:
                 among_threads.release()
 
 
-class OneLoop:
-    """For a store whose connections work in one event loop of one process only: other use is refused at once.
-
-    Otherwise a task would wait for ever for a response that another loop reads.
-    """
-
-    def __init__(self) -> None:
-        self._process = os.getpid()
-        self._loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
-
-    def check(self) -> None:
-        """Allow the loop that comes first.
-
-        :raises TokenStoreError: this is another loop, or another process.
-        """
-        loop = asyncio.get_running_loop()
-        if self._process == os.getpid() and self._loop is None:
-            self._loop = weakref.ref(loop)
-        elif self._process != os.getpid():
-            raise _elsewhere("the token store was made in another process, before a fork")
-        elif self._loop is not None and self._loop() is not loop:
-            raise _elsewhere("the token store belongs to another event loop")
-
-
 def check_process(process: int) -> None:
     """Refuse tokens that were copied by a fork.
 
