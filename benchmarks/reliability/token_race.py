@@ -17,9 +17,7 @@ import contextlib
 import json
 import multiprocessing
 import random
-import shutil
 import stat
-import subprocess
 import sys
 import tempfile
 import time
@@ -34,6 +32,7 @@ from typing import Final
 import attrs
 import msgspec
 
+from benchmarks.reliability.redis_server import redis_server
 from benchmarks.reliability.service import Service, Setup, serving
 from benchmarks.reliability.worker import POINTS, Count, Orders, Point, StoreKind, store_of, work
 from smappee_async import RedisTokenStore, TokenStoreError
@@ -259,26 +258,8 @@ async def _place(kind: StoreKind) -> AsyncIterator[str]:
         if kind == "file":
             yield str(Path(directory, "token.json"))
             return
-        async with _redis(Path(directory)) as url:
-            yield url
-
-
-@contextlib.asynccontextmanager
-async def _redis(directory: Path) -> AsyncIterator[str]:
-    program = shutil.which("redis-server")
-    if program is None:
-        raise SystemExit("there is no redis-server; on Debian: apt-get install redis-server")
-    socket = directory / "redis.sock"
-    options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "no", "--dir", str(directory)]
-    server = await asyncio.to_thread(subprocess.Popen, [program, *options], stdout=subprocess.DEVNULL)
-    try:
-        async with asyncio.timeout(_START_S):
-            while not await asyncio.to_thread(socket.exists):
-                await asyncio.sleep(0.01)
-        yield f"unix://{socket}"
-    finally:
-        server.terminate()
-        await asyncio.to_thread(server.wait)
+        async with redis_server(Path(directory)) as server:
+            yield server.url
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------------
