@@ -52,6 +52,8 @@ _LONGEST_S: Final = 0.4
 """A worker is killed so long after its task began, at most."""
 _WORST_SECOND: Final = 1.1
 _RUN_S: Final = 1800.0
+_DEATHS: Final = 5
+"""A task may lose so many workers for each kill: Dask counts those that waited on a worker that was killed, too."""
 
 #: What a process needed for its imports is not counted.
 _CPU_BEFORE_S: Final = time.process_time()
@@ -229,8 +231,7 @@ async def run(plan: Plan) -> KillResult:
             began_at = time.monotonic()
             killer = Killer(written, len(parts), plan.kills)
             async with asyncio.timeout(_RUN_S), _meanwhile(killer.run()):
-                # A task that runs beside one that is killed dies as well, so any of them may lose all these workers.
-                await asyncio.to_thread(ENGINES[plan.engine], written, parts, plan.workers, plan.kills)
+                await asyncio.to_thread(ENGINES[plan.engine], written, parts, plan.workers, _DEATHS * plan.kills)
             seconds = time.monotonic() - began_at
             told = await asked(service)
         expected = expected_rows(setup.ledger, parks, _YEAR)
