@@ -23,6 +23,7 @@ from smappee_async.cli.app import app
 from smappee_async.cli.takes_login import _LOGIN
 from smappee_async.events import EventKind, Operation
 from smappee_async.query.session_query import QueryOptions, SessionQuery
+from smappee_async.spark.options import OPTIONS
 from smappee_async.tables.schema import SCHEMA
 
 from .pages import PAGES, README, ROOT, blocks, text_of
@@ -141,6 +142,18 @@ def test_the_table_of_options_of_the_summary_has_every_option_with_its_default()
     assert set(said) == {"PARK...", *defaults_}
     shown = {name: str(value) for name, value in defaults_.items() if value not in (None, False)}
     assert {name: said[name].strip("`") for name in shown} == shown
+
+
+def test_the_table_of_options_of_the_data_source_has_every_option_with_its_default() -> None:
+    said = rows(text_of(DOCS / "how-to" / "spark.md"), "Options")
+
+    shown = {name.strip("`"): default.strip("`") for name, default in said.items() if name.startswith("`")}
+
+    assert shown.keys() == OPTIONS.keys()
+    assert {name: shown[name] for name, default in OPTIONS.items() if default is not None} == {
+        name: default for name, default in OPTIONS.items() if default is not None
+    }
+    assert {shown[name] for name, default in OPTIONS.items() if default is None} == {"required", "none"}
 
 
 def signature_of(command: str) -> Mapping[str, inspect.Parameter]:

@@ -22,7 +22,7 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture(scope="module")
-def spark(simulator: Simulator) -> Iterator[Any]:
+def spark(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     sql: Any = pytest.importorskip("pyspark.sql", reason="pip install 'smappee-async[spark]' brings 450 MB")
     if shutil.which("java") is None:
         pytest.skip("there is no Java; on Debian: apt-get install openjdk-17-jre-headless")
@@ -35,6 +35,7 @@ def spark(simulator: Simulator) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
+        patch.chdir(tmp_path_factory.mktemp("spark"))  # where Java starts, relative paths of Spark begin
         session = (
             sql.SparkSession.builder.master("local[2]")
             .config("spark.ui.enabled", "false")

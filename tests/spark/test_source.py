@@ -17,6 +17,7 @@ from smappee_async.distributed import Part, read_part
 from smappee_async.distributed.process_client import close_clients
 from smappee_async.simulator import Fault, Simulator
 from smappee_async.spark.schema import SESSIONS
+from tests.docs.pages import ROOT, blocks
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -206,3 +207,15 @@ def test_what_is_missing_is_a_table(load: Load) -> None:
 
 def test_nothing_missing_is_an_empty_table(load: Load) -> None:
     assert load(failures="table").count() == 0
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_programs_of_the_page_run_as_they_stand(spark: Any, sim: Simulator) -> None:
+    names: dict[str, object] = {"__name__": "__main__"}
+    programs = [each for each in blocks(ROOT / "docs" / "how-to" / "spark.md") if "tests/spark runs it" in each.comment]
+    for program in programs:
+        exec(compile(program.text, program.name, "exec"), names)
+    assert rows(names["written"]) == ledger(sim, (1001, 1002, 1003), TimeRange.month(2026, 9, tz="Europe/Brussels"))
+    assert len(programs) == 5
