@@ -44,8 +44,7 @@ from benchmarks.reliability.processes import Process, processes_below
 from benchmarks.reliability.redis_server import redis_server
 from benchmarks.reliability.service import Service, Setup, serving
 from smappee_async import Credentials, Limits, RedisRateLimiter, RedisTokenStore, SmappeeClient, TimeRange
-from smappee_async.distributed import MakeClient
-from smappee_async.spark import SmappeeDataSource
+from smappee_async.spark.source import SmappeeDataSource, _PartReader
 
 Victim: TypeAlias = Literal["nobody", "Python worker", "executor", "executor after the shuffle"]
 
@@ -53,6 +52,8 @@ _ROOT: Final = Path(__file__).parents[2]
 _YEAR: Final = TimeRange.parse("2025")
 _TICK_S: Final = 0.02
 _SAMPLE_S: Final = 0.2
+_LONGEST_S: Final = 0.4
+"""A process is killed so long after it was chosen, at most."""
 _WORST_SECOND: Final = 1.1
 _RUN_S: Final = 1200.0
 _END_S: Final = 30.0
@@ -74,11 +75,26 @@ def worker_client() -> SmappeeClient:
 
 
 class SharingDataSource(SmappeeDataSource):
-    """The data source with clients that share token and rate."""
+    """The data source with clients that share token and rate, and with a note when a part is begun and read."""
 
-    def client(self) -> MakeClient:
+    def reader(self, schema: Any) -> Any:  # noqa: ARG002 - Spark's
         """See above."""
-        return worker_client
+        return _NotingReader(self._read(), worker_client)
+
+
+class _NotingReader(_PartReader):
+    def read(self, partition: Any) -> Iterator[Any]:
+        _note(BEGUN)
+        yield from super().read(partition)
+        _note(ENDED)
+
+
+BEGUN, ENDED = "begun", "ended"
+
+
+def _note(what: str) -> None:
+    with Path(os.environ["SPARK_KILLS_NOTES"]).open("a") as notes:
+        notes.write(f"{os.getpid()} {what}\n")  # so short that several processes may append at once
 
 
 # --- the runs ---------------------------------------------------------------------------------------------------------
@@ -111,7 +127,7 @@ class Plan:
 class Read:
     """What came of one read.
 
-    :ivar parts_again: tasks that Spark began again, because they had failed or what they had read was lost.
+    :ivar parts_again: how often a part was begun again, because its task had died or what it had read was lost.
     :ivar cpu_s: of all processes of Spark, the Java ones included.
     """
 
@@ -169,9 +185,11 @@ async def run(plan: Plan) -> KillResult:
             os.environ.update(worker_environment(service))
             os.environ["SMAPPEE_REDIS_URL"] = redis.url
             os.environ["SMAPPEE_REQUESTS_PER_SECOND"] = str(plan.rate)
-            spark = await asyncio.to_thread(_start_spark, plan, Path(place))
+            notes = Path(place, "notes")
+            os.environ["SPARK_KILLS_NOTES"] = str(notes)
+            spark = await asyncio.to_thread(_start_spark, plan, notes)
             try:
-                bench = _Bench(plan, spark, service, parks, expected, Path(place))
+                bench = _Bench(plan, spark, service, parks, expected, notes)
                 async with asyncio.timeout(_RUN_S):
                     reads = [await bench.read(victim) for victim in plan.kills]
             finally:
@@ -180,9 +198,10 @@ async def run(plan: Plan) -> KillResult:
     return KillResult(plan=plan, parts=bench.parts, sessions=len(expected), reads=reads, asked=told)
 
 
-def _start_spark(plan: Plan, place: Path) -> Any:
+def _start_spark(plan: Plan, notes: Path) -> Any:
     from pyspark.sql import SparkSession  # pyright: ignore[reportMissingImports] # noqa: PLC0415 - 450 MB, asked for
 
+    notes.touch()
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["PYTHONPATH"] = str(_ROOT)
     spark = (
@@ -192,7 +211,7 @@ def _start_spark(plan: Plan, place: Path) -> Any:
         .config("spark.log.level", "OFF")
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.driver.host", "127.0.0.1")
-        .config("spark.local.dir", str(place))
+        .config("spark.local.dir", str(notes.parent))
         .config("spark.executorEnv.PYTHONPATH", str(_ROOT))
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
@@ -220,22 +239,21 @@ class _Bench:
         service: Service,
         parks: Sequence[int],
         expected: Mapping[Key, Row],
-        place: Path,
+        notes: Path,
     ) -> None:
         self._plan = plan
         self._spark = spark
         self._service = service
         self._parks = parks
         self._expected = expected
-        self._place = place
-        self._java = spark.sparkContext._gateway.proc.pid
+        self._notes = notes
         self.parts = -(-len(parks) // plan.parks_per_part)
 
     async def read(self, victim: Victim) -> Read:
         """One read of everything, written as Parquet, while so many processes of a kind are killed."""
-        to = self._place / victim.replace(" ", "-")
+        to = self._notes.with_name(victim.replace(" ", "-"))
         requests = (await self._service.stats()).hits
-        killer = _Killer(self._spark, self._java, victim, self.parts, self._plan)
+        killer = _Killer(self._spark, victim, self.parts, self._plan, self._notes)
         began_at = time.monotonic()
         with killer:
             await asyncio.to_thread(self._write, to, shuffled=victim == "executor after the shuffle")
@@ -246,7 +264,7 @@ class _Bench:
         return Read(
             victim=victim,
             kills=killer.kills,
-            parts_again=killer.parts_again,
+            parts_again=killer.begun - self.parts,
             requests=requests,
             seconds=seconds,
             cpu_s=killer.cpu_s,
@@ -270,20 +288,21 @@ class _Bench:
 class _Killer:
     """Kills processes while the block lasts, and adds up the CPU time of all."""
 
-    def __init__(self, spark: Any, java: int, victim: Victim, parts: int, plan: Plan) -> None:
+    def __init__(self, spark: Any, victim: Victim, parts: int, plan: Plan, notes: Path) -> None:
         self._tracker = spark.sparkContext.statusTracker()
-        self._java = java
+        self._java = spark.sparkContext._gateway.proc.pid
         self._victim = victim
         self._parts = parts
-        self._executors = plan.executors
         self._wanted = plan.kills[victim]
+        self._notes = notes
+        self._noted_before = notes.stat().st_size
         self._chance = random.Random(1)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="killer")
         self._cpu_before: dict[int, float] = {}
         self._cpu: dict[int, float] = {}
-        #: The stages that read the parts, by number and attempt, as they were seen last.
-        self._stages: dict[tuple[int, int], Any] = {}
+        #: The stages that read all parts.
+        self._stages: set[int] = set()
         self.kills = 0
 
     def __enter__(self) -> None:
@@ -293,7 +312,6 @@ class _Killer:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
-        self._look_at_stages()
         self._note(processes_below(self._java))
 
     @property
@@ -302,49 +320,58 @@ class _Killer:
         return sum(seconds - self._cpu_before.get(pid, 0.0) for pid, seconds in self._cpu.items())
 
     @property
-    def parts_again(self) -> int:
-        """How many tasks were begun again: one by one, or as an attempt of a stage whose rows were lost."""
-        failed = sum(int(info.numFailedTasks) for info in self._stages.values())
-        return failed + sum(int(info.numTasks) for (_, attempt), info in self._stages.items() if attempt)
+    def begun(self) -> int:
+        """How many parts were begun."""
+        return sum(what == BEGUN for _, what in self._noted())
+
+    def _noted(self) -> list[tuple[int, str]]:
+        lines = self._notes.read_text()[self._noted_before :].splitlines()
+        return [(int(pid), what) for pid, what in map(str.split, lines)]
 
     def _run(self) -> None:
         sampled_at = 0.0
         while not self._over.wait(_TICK_S):
-            self._look_at_stages()
             if time.monotonic() - sampled_at > _SAMPLE_S:
                 sampled_at = time.monotonic()
                 self._note(processes_below(self._java))
-            if self.kills < self._wanted and self._is_time():
-                self._kill_one()
+            if self.kills < self._wanted:
+                victim = self._after_shuffle() if self._victim == "executor after the shuffle" else self._in_task()
+                if victim is not None:
+                    os.kill(victim, signal.SIGKILL)
+                    self.kills += 1
 
     def _note(self, processes: Sequence[Process]) -> None:
         self._cpu.update({each.pid: each.cpu_s for each in processes})
 
-    def _look_at_stages(self) -> None:
-        for stage in {*self._tracker.getActiveStageIds(), *(stage for stage, _ in self._stages)}:
+    def _in_task(self) -> int | None:
+        """A process that is reading a part, or the executor of it, when one more share of the parts is read."""
+        noted = self._noted()
+        if sum(what == ENDED for _, what in noted) <= self.kills * self._parts / (self._wanted + 1):
+            return None
+        reading = [pid for pid, what in dict(noted).items() if what == BEGUN]
+        if not reading:
+            return None
+        worker = self._chance.choice(reading)
+        self._over.wait(self._chance.uniform(0.0, _LONGEST_S))
+        if dict(self._noted())[worker] != BEGUN:
+            return None
+        for executor in self._living_executors():
+            if worker in {each.pid for each in processes_below(executor)}:
+                return executor if self._victim == "executor" else worker
+        return None
+
+    def _after_shuffle(self) -> int | None:
+        """An executor, as soon as all parts are read: their rows are on the disks of the executors then."""
+        for stage in {*self._tracker.getActiveStageIds(), *self._stages}:
             info = self._tracker.getStageInfo(stage)
-            if info and (info.numTasks == self._parts or (stage, 0) in self._stages):
-                self._stages[stage, info.currentAttemptId] = info
+            if info and info.numTasks == self._parts:
+                self._stages.add(stage)
+                if info.numCompletedTasks == self._parts:
+                    return self._chance.choice(self._living_executors())
+        return None
 
-    def _is_time(self) -> bool:
-        done = sum(int(info.numCompletedTasks) for info in self._stages.values())
-        if self._victim == "executor after the shuffle":
-            # All parts are read; their rows are on the disks of the executors.
-            return done == self._parts
-        # All executors have a task, so each process that may be killed has one.
-        running = sum(int(info.numActiveTasks) for info in self._stages.values())
-        return running == self._executors and done > self.kills * self._parts / (self._wanted + 1)
-
-    def _kill_one(self) -> None:
-        executors = [each for each in processes_below(self._java) if "CoarseGrainedExecutorBackend" in each.command]
-        victims = executors
-        if self._victim == "Python worker":
-            below = [each for executor in executors for each in processes_below(executor.pid)]
-            daemons = {each.pid for each in below if "pyspark.daemon" in each.command}
-            victims = [each for each in below if each.parent in daemons]  # they run the tasks
-        if victims:
-            os.kill(self._chance.choice(victims).pid, signal.SIGKILL)
-            self.kills += 1
+    def _living_executors(self) -> list[int]:
+        return [each.pid for each in processes_below(self._java) if "CoarseGrainedExecutorBackend" in each.command]
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------------
