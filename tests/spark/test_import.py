@@ -10,12 +10,12 @@ import pytest
 import smappee_async.spark
 
 
-def test_without_pyspark_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pyspark", None)
-    monkeypatch.delitem(sys.modules, "smappee_async.spark.source", raising=False)
-    monkeypatch.delitem(vars(smappee_async.spark), "SmappeeDataSource", raising=False)
-    with pytest.raises(ImportError, match=r"pip install 'smappee-async\[spark\]'"):
-        _ = smappee_async.spark.SmappeeDataSource
+def test_without_pyspark_the_extra_is_named() -> None:
+    program = "import sys; sys.modules['pyspark'] = None; from smappee_async.spark import SmappeeDataSource"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.stderr.endswith(
+        "ImportError: smappee_async.spark needs an extra: pip install 'smappee-async[spark]'\n"
+    )
 
 
 def test_options_need_neither_pyspark_nor_pyarrow() -> None:
