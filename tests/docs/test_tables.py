@@ -13,6 +13,7 @@ import attrs
 import pytest
 
 import smappee_async
+import smappee_async.distributed
 import smappee_async.errors
 import smappee_async.report
 import smappee_async.simulator
@@ -22,6 +23,7 @@ from smappee_async.cli.app import app
 from smappee_async.cli.takes_login import _LOGIN
 from smappee_async.events import EventKind, Operation
 from smappee_async.query.session_query import QueryOptions, SessionQuery
+from smappee_async.spark.options import OPTIONS
 from smappee_async.tables.schema import SCHEMA
 
 from .pages import PAGES, README, ROOT, blocks, text_of
@@ -142,10 +144,32 @@ def test_the_table_of_options_of_the_summary_has_every_option_with_its_default()
     assert {name: said[name].strip("`") for name in shown} == shown
 
 
+def test_the_table_of_options_of_the_data_source_has_every_option_with_its_default() -> None:
+    said = rows(text_of(DOCS / "how-to" / "spark.md"), "Options")
+
+    shown = {name.strip("`"): default.strip("`") for name, default in said.items() if name.startswith("`")}
+
+    assert shown.keys() == OPTIONS.keys()
+    assert {name: shown[name] for name, default in OPTIONS.items() if default is not None} == {
+        name: default for name, default in OPTIONS.items() if default is not None
+    }
+    assert {shown[name] for name, default in OPTIONS.items() if default is None} == {"required", "none"}
+
+
 def signature_of(command: str) -> Mapping[str, inspect.Parameter]:
     (found,) = [each for each in app.registered_commands if each.name == command]
     assert found.callback is not None
     return inspect.signature(found.callback).parameters
+
+
+def test_the_table_of_variables_has_every_variable_that_a_worker_reads() -> None:
+    read = "".join(
+        inspect.getsource(each)
+        for each in (smappee_async.distributed.client_from_env, smappee_async.Credentials.from_env)
+    )
+    page = text_of(DOCS / "how-to" / "beyond-one-machine.md")
+
+    assert names(rows(page, "Workers log in from their environment")) == set(re.findall(r"SMAPPEE_[A-Z_]+", read))
 
 
 def test_the_table_of_exit_codes_is_that_of_the_command(reader: Path) -> None:
@@ -159,7 +183,7 @@ def test_the_table_of_exit_codes_is_that_of_the_command(reader: Path) -> None:
 
 @pytest.mark.parametrize(
     "package",
-    [smappee_async, smappee_async.report, smappee_async.simulator, smappee_async.testing],
+    [smappee_async, smappee_async.distributed, smappee_async.report, smappee_async.simulator, smappee_async.testing],
     ids=lambda package: package.__name__,
 )
 def test_the_reference_has_every_public_name(package: object) -> None:
