@@ -95,6 +95,7 @@ class Stats:
 class _Entry:
     """The part of an entry of the request log that is read here."""
 
+    at_s: float
     route: str
     service_location_id: int | None
     start_ms: int | None
@@ -163,6 +164,14 @@ class Service:
                 for entry in entries
             ),
         )
+
+    async def arrivals(self, latest: int) -> list[float]:
+        """When the latest requests arrived, in seconds on a clock of the service, in their order."""
+        if latest < 1:
+            return []
+        return [
+            entry.at_s for entry in msgspec.convert(await self._ask("GET", f"requests?limit={latest}"), list[_Entry])
+        ]
 
     async def expire_tokens(self) -> None:
         """End every access token by time."""
