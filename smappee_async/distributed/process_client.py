@@ -28,7 +28,7 @@ _CLOSE_WAIT_S: Final = defaults.CLOSE_WAIT_S + 5.0
 
 
 def client_from_env() -> SmappeeClient:
-    """A client with the credentials of the environment, see :meth:`Credentials.from_env`.
+    """A client with the credentials of the environment, see :meth:`~smappee_async.Credentials.from_env`.
 
     ``SMAPPEE_BASE_URL`` is the URL of the service, or of a simulator.
 

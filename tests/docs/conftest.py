@@ -12,6 +12,7 @@ import pytest
 
 import smappee_async
 from smappee_async import SmappeeClient
+from smappee_async.distributed.process_client import close_clients
 from tests.hosts.network import ForwardProxy, forward_proxy_in_thread
 
 from .pages import ROOT, blocks
@@ -53,7 +54,7 @@ def company_proxy() -> Iterator[ForwardProxy]:
 @pytest.fixture
 def reader(
     simulator: Mapping[str, str], company_proxy: ForwardProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Path:
+) -> Iterator[Path]:
     """The environment of a reader: an account, a directory of their own, and a service, which is the simulator.
 
     Programs for the real service reach the simulator as well, because it is the default address here.
@@ -83,7 +84,8 @@ def reader(
     place = tmp_path / "work"
     place.mkdir()
     monkeypatch.chdir(place)
-    return place
+    yield place
+    close_clients()  # of programs that wrote parts; otherwise they stay open until the process ends
 
 
 @pytest.fixture(autouse=True)

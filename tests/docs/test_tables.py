@@ -13,6 +13,7 @@ import attrs
 import pytest
 
 import smappee_async
+import smappee_async.distributed
 import smappee_async.errors
 import smappee_async.report
 import smappee_async.simulator
@@ -148,6 +149,16 @@ def signature_of(command: str) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(found.callback).parameters
 
 
+def test_the_table_of_variables_has_every_variable_that_a_worker_reads() -> None:
+    read = "".join(
+        inspect.getsource(each)
+        for each in (smappee_async.distributed.client_from_env, smappee_async.Credentials.from_env)
+    )
+    page = text_of(DOCS / "how-to" / "beyond-one-machine.md")
+
+    assert names(rows(page, "Workers log in from their environment")) == set(re.findall(r"SMAPPEE_[A-Z_]+", read))
+
+
 def test_the_table_of_exit_codes_is_that_of_the_command(reader: Path) -> None:
     shown = subprocess.run(["smappee-async", "--help"], capture_output=True, text=True, check=True).stdout
     codes = re.findall(r"(?:: |, )(\d+)\s", " ".join(shown.split()).partition("Exit codes")[2])
@@ -159,7 +170,7 @@ def test_the_table_of_exit_codes_is_that_of_the_command(reader: Path) -> None:
 
 @pytest.mark.parametrize(
     "package",
-    [smappee_async, smappee_async.report, smappee_async.simulator, smappee_async.testing],
+    [smappee_async, smappee_async.distributed, smappee_async.report, smappee_async.simulator, smappee_async.testing],
     ids=lambda package: package.__name__,
 )
 def test_the_reference_has_every_public_name(package: object) -> None:
