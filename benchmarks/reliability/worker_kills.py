@@ -39,8 +39,7 @@ from benchmarks.reliability.part_files import (
 )
 from benchmarks.reliability.redis_server import redis_server
 from benchmarks.reliability.service import Setup, serving
-from smappee_async import Credentials, Limits, SmappeeClient, TimeRange
-from smappee_async.auth.stores.redis import RedisTokenStore
+from smappee_async import Credentials, Limits, RedisRateLimiter, RedisTokenStore, SmappeeClient, TimeRange
 from smappee_async.distributed import Part, partition, write_part
 from smappee_async.tables import schema  # noqa: F401 - imports pyarrow, before CPU time is measured
 
@@ -65,11 +64,12 @@ _CPU_BEFORE_S: Final = time.process_time()
 
 def worker_client() -> SmappeeClient:
     """The client of a worker, from its environment."""
+    redis_url, rate = os.environ["SMAPPEE_REDIS_URL"], float(os.environ["SMAPPEE_REQUESTS_PER_SECOND"])
     return SmappeeClient(
         Credentials.from_env(),
         base_url=os.environ["SMAPPEE_BASE_URL"],
-        token_store=RedisTokenStore(os.environ["SMAPPEE_REDIS_URL"], "worker-kills"),
-        limits=Limits(requests_per_second=float(os.environ["SMAPPEE_REQUESTS_PER_SECOND"])),
+        token_store=RedisTokenStore(redis_url, "worker-kills"),
+        limits=Limits(rate=RedisRateLimiter(redis_url, "worker-kills:rate", rate=rate)),
     )
 
 
@@ -229,7 +229,7 @@ async def run(plan: Plan) -> KillResult:
         async with redis_server(Path(place)) as redis, serving(setup) as service:
             os.environ.update(worker_environment(service))
             os.environ["SMAPPEE_REDIS_URL"] = redis.url
-            os.environ["SMAPPEE_REQUESTS_PER_SECOND"] = str(plan.rate / plan.workers)
+            os.environ["SMAPPEE_REQUESTS_PER_SECOND"] = str(plan.rate)
             began_at = time.monotonic()
             killer = Killer(written, len(parts), plan.kills)
             async with asyncio.timeout(_RUN_S), _meanwhile(killer.run()):

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from benchmarks.reliability.comparison import Difference
-from benchmarks.reliability.part_files import Asked, Key, Row, compare, expected_rows, rows_of, worst_second
+from benchmarks.reliability.part_files import Asked, Key, Row, compare, expected_rows, rows_of
 from benchmarks.reliability.service import Setup
 from benchmarks.reliability.worker_kills import KillResult, Plan
 from smappee_async import TimeRange
@@ -54,14 +54,6 @@ def _bounds(month: str) -> tuple[int, int]:
     time_range = TimeRange.parse(month)
     assert time_range.end_ms is not None
     return time_range.start_ms, time_range.end_ms
-
-
-@pytest.mark.parametrize(
-    ("arrivals", "most"),
-    [([], 0), ([5.0], 1), ([0.0, 0.5, 0.999, 1.0, 1.1, 1.2, 1.5], 5), ([0.0, 1.0, 2.0], 1)],
-)
-def test_the_worst_second_may_begin_at_any_time(arrivals: list[float], most: int) -> None:
-    assert worst_second(arrivals) == most
 
 
 GOOD = KillResult(
