@@ -70,7 +70,7 @@ def compare(rows: Sequence[tuple[Key, Row]], expected: Mapping[Key, Row]) -> Dif
 class Asked:
     """What the service was asked since its start.
 
-    :ivar worst_second: the most requests in any second, however it is laid.
+    :ivar worst_second: the most requests that arrived in any second.
     :ivar reuses: how often a refresh token came that had been used before.
     """
 

@@ -64,6 +64,7 @@ GOOD = KillResult(
     kills=3,
     sessions=3,
     cpu_s=0.1,
+    worst_second=66,
     asked=Asked(requests=9, worst_second=66, logins=1, refreshes=2, reuses=0),
     wrong=Difference(),
     left=[],
@@ -79,7 +80,7 @@ def test_a_run_in_which_all_promises_held_has_no_problem() -> None:
     [
         attrs.evolve(GOOD, wrong=Difference(lost=1)),
         attrs.evolve(GOOD, asked=attrs.evolve(GOOD.asked, reuses=1)),
-        attrs.evolve(GOOD, asked=attrs.evolve(GOOD.asked, worst_second=67)),
+        attrs.evolve(GOOD, worst_second=67),
         attrs.evolve(GOOD, kills=2),
         attrs.evolve(GOOD, left=["part-1.parquet.tmp"]),
     ],
