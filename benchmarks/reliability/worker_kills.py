@@ -72,7 +72,8 @@ def worker_client() -> SmappeeClient:
     return SmappeeClient(
         Credentials.from_env(),
         base_url=os.environ["SMAPPEE_BASE_URL"],
-        token_store=RedisTokenStore(redis_url, "worker-kills"),
+        # A worker that is killed while it renews the token holds the lock for so long; it cannot be less.
+        token_store=RedisTokenStore(redis_url, "worker-kills", lease_s=30),
         limits=Limits(rate=RedisRateLimiter(redis_url, "worker-kills:rate", rate=rate)),
         on_event=_note_attempt,
     )
@@ -362,7 +363,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     plan = Plan(engine=options.engine, kills=options.kills)
     if options.quick:
-        plan = attrs.evolve(plan, parks=12, sessions=20_000, parks_per_part=2, workers=2, rate=40.0, token_s=3, kills=3)
+        plan = attrs.evolve(plan, parks=12, sessions=20_000, parks_per_part=2, workers=2, rate=40.0, kills=3)
     result = asyncio.run(run(plan))
     print(*lines(result), sep="\n", flush=True)
     if options.json is not None:
