@@ -61,6 +61,7 @@ _HELD: Final[Mapping[str, tuple[str, Kind]]] = {
     "max_amperes": ("maxAmperes", "numbers"),
 }
 _TEXTS: Final = [name for name, (_, kind) in _HELD.items() if kind in ("text", "exact")]
+_PANDAS_TEXTS: Final[Any] = dict.fromkeys(_TEXTS, "str")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _KWH_PLACES: Final = Decimal("0.000001")
@@ -152,11 +153,11 @@ def _agrees(row: Row, record: Row, *, to_seconds: bool) -> bool:
 
 
 def _pandas_csv(path: Path) -> Iterator[Row]:
-    return _of_pandas(pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, "str"), keep_default_na=False))
+    return _of_pandas(pd.read_csv(path, dtype=_PANDAS_TEXTS, keep_default_na=False))
 
 
 def _pandas_excel_eu(path: Path) -> Iterator[Row]:
-    texts = dict.fromkeys(_TEXTS, "str")
+    texts = _PANDAS_TEXTS
     return _of_pandas(pd.read_csv(path, sep=";", decimal=",", encoding="utf-8-sig", dtype=texts, keep_default_na=False))
 
 

@@ -20,10 +20,14 @@ T = TypeVar("T")
 
 @attrs.frozen
 class Cost:
-    """What one run took, in seconds."""
+    """What one run took, in seconds.
+
+    :param thread_s: the CPU time of the thread that measured: the one of the event loop, if there is one.
+    """
 
     cpu_s: float
     wall_s: float
+    thread_s: float
 
 
 @attrs.frozen
@@ -45,6 +49,11 @@ class Rounds:
         """The same as :meth:`ratio`, by wall time."""
         pairs = zip(self.costs[above], self.costs[below], strict=True)
         return Row.of(row, (a.wall_s / b.wall_s for a, b in pairs), goal=goal)
+
+    def thread_ratio(self, row: str, above: str, below: str, goal: Goal | None = None) -> Row:
+        """The same as :meth:`ratio`, by the CPU time of the thread of the event loop."""
+        pairs = zip(self.costs[above], self.costs[below], strict=True)
+        return Row.of(row, (a.thread_s / b.thread_s for a, b in pairs), goal=goal)
 
     def micros_each(self, row: str, name: str, things: int) -> Row:
         """CPU microseconds of a contender for each of the things that one run handles."""
@@ -84,16 +93,18 @@ def _in_turn(contenders: Mapping[str, T], number: int) -> list[tuple[str, T]]:
 
 
 class Stopwatch:
-    """CPU time of this process, and wall time, since the stopwatch was made."""
+    """CPU time of this process and this thread, and wall time, since the stopwatch was made."""
 
     def __init__(self) -> None:
         self._wall_s = time.perf_counter()
         self._cpu_s = time.process_time()
+        self._thread_s = time.thread_time()
 
     def read(self) -> Cost:
         """The times so far."""
+        thread_s = time.thread_time() - self._thread_s
         cpu_s = time.process_time() - self._cpu_s
-        return Cost(cpu_s, time.perf_counter() - self._wall_s)
+        return Cost(cpu_s, time.perf_counter() - self._wall_s, thread_s)
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -24,6 +24,7 @@ PARTS: Final = (
     "opening",
     "fanout",
     "copies",
+    "columns",
 )
 #: The parts that also have counts, which do not depend on how busy the machine is.
 COUNTED: Final = ("structuring", "stream", "planner", "opening")

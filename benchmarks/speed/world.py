@@ -21,10 +21,14 @@ _SPREAD: Final = 0x9E3779B97F4A7C15F39CC0605CEDC835
 
 @attrs.frozen
 class Kind:
-    """A kind of park: so many sessions, evenly spread over so many days."""
+    """A kind of park: so many sessions, evenly spread over so many days.
+
+    :param more: further members of the JSON object of each session, see :func:`record`.
+    """
 
     sessions: int
     days: float
+    more: str = ""
 
 
 def parks(kind: int, count: int) -> list[int]:
@@ -43,13 +47,15 @@ class Timeline:
     def __init__(self, kind: Kind) -> None:
         step_ms = kind.days * DAY_MS / kind.sessions
         self._starts = [BEGIN_MS + int(number * step_ms) for number in range(kind.sessions)]
-        self._text = memoryview(b",".join(record(number, start) for number, start in enumerate(self._starts)) + b",")
+        records = [record(number, start, kind.more) for number, start in enumerate(self._starts)]
+        self._step = len(records[0]) + 1
+        self._text = memoryview(b",".join(records) + b",")
 
     def between(self, start_ms: int, end_ms: int | None) -> memoryview:
         """The records of the sessions that start in a half-open range, with commas between; empty if there are none."""
         first = bisect_left(self._starts, start_ms)
         last = len(self._starts) if end_ms is None else bisect_left(self._starts, end_ms)
-        return self._text[first * (RECORD_BYTES + 1) : max(0, last * (RECORD_BYTES + 1) - 1)] if last > first else _NONE
+        return self._text[first * self._step : max(0, last * self._step - 1)] if last > first else _NONE
 
 
 def record(number: int, start_ms: int, more: str = "") -> bytes:
@@ -76,4 +82,3 @@ def array(count: int, more: str = "") -> bytes:
 
 
 _NONE: Final = memoryview(b"")
-RECORD_BYTES: Final = len(record(0, BEGIN_MS))

@@ -9,32 +9,74 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent.futures import CancelledError, Future
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Final, TypeAlias, TypeVar
 
 from smappee_async import defaults
 from smappee_async.auth.credentials import Credentials
+from smappee_async.auth.stores import TokenStore
 from smappee_async.client import SmappeeClient
 from smappee_async.errors import ClientClosed, ConfigurationError
+from smappee_async.limits import Limits, RateLimiter
 
 ResultT = TypeVar("ResultT")
+NumberT = TypeVar("NumberT", int, float)
 
-MakeClient: TypeAlias = Callable[[], SmappeeClient]
-"""Makes the client of a worker. A function of a module, because engines pickle it; called once in each process."""
+MakeClient: TypeAlias = Callable[[], AbstractAsyncContextManager[SmappeeClient]]
+"""Makes the client of a worker: a :class:`SmappeeClient`, or a context manager around one, that is not open yet. A
+function of a module, because engines pickle it; called once in each process."""
 
 #: How long the end of a process waits for its client: a renewal in progress may take as long.
 _CLOSE_WAIT_S: Final = defaults.CLOSE_WAIT_S + 5.0
 
 
-def client_from_env() -> SmappeeClient:
-    """A client with the credentials of the environment, see :meth:`~smappee_async.Credentials.from_env`.
+@asynccontextmanager
+async def client_from_env() -> AsyncGenerator[SmappeeClient, None]:
+    """A client with the settings of the environment, see :meth:`~smappee_async.Credentials.from_env`.
 
-    ``SMAPPEE_BASE_URL`` is the URL of the service, or of a simulator.
+    ``SMAPPEE_REDIS_URL`` names a Redis that all workers share (the extra ``redis``): it keeps the tokens, so that one
+    login is enough, and the rate, if there is one. ``SMAPPEE_REQUESTS_PER_SECOND`` is that rate, of all workers
+    together; without a Redis, of each process. ``SMAPPEE_CONCURRENCY`` is the number of calls in flight of each
+    process. ``SMAPPEE_BASE_URL`` is the URL of the service, or of a simulator.
 
     :raises ConfigurationError: a variable is missing, or cannot be used.
+    :raises ImportError: there is a Redis, and the extra is not installed.
     """
-    return SmappeeClient(Credentials.from_env(), base_url=os.environ.get("SMAPPEE_BASE_URL") or defaults.BASE_URL)
+    credentials = Credentials.from_env()
+    redis_url = os.environ.get("SMAPPEE_REDIS_URL")
+    requests_per_second = _number_from_env("SMAPPEE_REQUESTS_PER_SECOND", float)
+    concurrency = _number_from_env("SMAPPEE_CONCURRENCY", int) or defaults.CONCURRENCY
+    async with AsyncExitStack() as stack:
+        store: TokenStore | None = None
+        rate: float | RateLimiter | None = requests_per_second
+        if redis_url:
+            # From the package, which says which extra is missing; and only where there is a Redis.
+            from smappee_async import RedisRateLimiter, RedisTokenStore  # noqa: PLC0415
+
+            key = f"smappee-async:{credentials.account or 'account'}"
+            store = await stack.enter_async_context(RedisTokenStore(redis_url, f"{key}:tokens"))
+            if requests_per_second is not None:
+                shared = RedisRateLimiter(redis_url, f"{key}:rate", rate=requests_per_second)
+                rate = await stack.enter_async_context(shared)
+        client = SmappeeClient(
+            credentials,
+            base_url=os.environ.get("SMAPPEE_BASE_URL") or defaults.BASE_URL,
+            token_store=store,
+            limits=Limits(concurrency=concurrency, rate=rate),
+        )
+        yield await stack.enter_async_context(client)
+
+
+def _number_from_env(name: str, kind: Callable[[str], NumberT]) -> NumberT | None:
+    text = os.environ.get(name)
+    if not text:
+        return None
+    try:
+        return kind(text)
+    except ValueError:
+        raise ConfigurationError(f"{name} must be a number, not {text!r}") from None
 
 
 class ProcessClient:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final, TypeVar
 
@@ -23,8 +23,6 @@ from smappee_async.protocol.salvage import salvage
 from smappee_async.protocol.wire import UNREADABLE, WireRecords, text_of
 
 DecodedT = TypeVar("DecodedT")
-#: The session records of a response: decoded, or as texts that are decoded later.
-SessionRecords = WireRecords[ChargingSession] | list[msgspec.Raw]
 _SECONDS: Final = r"[0-9]{1,18}(\.[0-9]{1,9})?"
 _BOM: Final = b"\xef\xbb\xbf"
 _MAINTENANCE: Final = b"maintenance"
@@ -52,6 +50,41 @@ class Response(msgspec.Struct, kw_only=True, frozen=True):
 # --- responses of the data calls
 
 
+class ColumnRecords(msgspec.Struct, eq=False):
+    """The records of a response that were read into columns. They come as texts where they are asked for.
+
+    :param columns: the columns of one part of the records after another.
+    :param sessions: how many records there are.
+    :param first_ms: the start of the first one, in milliseconds since 1970, and
+    :param last_ms: that of the last one.
+    """
+
+    response: Response
+    columns: Sequence[object]
+    sessions: int
+    first_ms: int
+    last_ms: int
+    texts: list[msgspec.Raw] | None = None
+
+    def __len__(self) -> int:
+        return self.sessions
+
+    def split(self) -> Generator[None, None, list[msgspec.Raw]]:
+        """The texts, made in steps; see :func:`read_sessions_in_steps`."""
+        if self.texts is None:
+            self.texts = yield from read_sessions_in_steps(self.response)
+        return self.texts
+
+    def __repr__(self) -> str:
+        return f"<{self.sessions} records in columns>"
+
+
+#: Session records, decoded or as texts that are decoded later.
+SplitRecords = WireRecords[ChargingSession] | list[msgspec.Raw]
+#: The session records of a response.
+SessionRecords = SplitRecords | ColumnRecords
+
+
 def read_sessions(response: Response) -> list[msgspec.Raw]:
     """The session records of a response, not decoded yet; an empty list only if the service sent one.
 
@@ -67,7 +100,7 @@ def read_sessions(response: Response) -> list[msgspec.Raw]:
     records = _decode(response, _RAW_LIST)
     if not isinstance(records, ResponseDecodeError):
         return records
-    return unwrap(_at_once(_with_odd_records(response.body, records)))
+    return unwrap(at_once(_with_odd_records(response.body, records)))
 
 
 def decode_sessions(response: Response) -> WireRecords[ChargingSession] | None:
@@ -137,6 +170,25 @@ def _split(body: bytes | bytearray) -> Generator[None, None, list[msgspec.Raw] |
     return None if rest is None else records + rest
 
 
+def array_parts(body: bytes | bytearray, part_bytes: int) -> Iterator[list[bytes | memoryview]]:
+    """The text of an array in parts of some size, each as what is to be joined to an array.
+
+    If each of them is a valid array, the body is one, and its records are theirs.
+    """
+    view = memoryview(body)
+    opening, begin = b"", 0
+    while border := _BORDER.search(body, begin + part_bytes, begin + part_bytes + _BORDER_WITHIN):
+        yield [opening, view[begin : border.start() + 1], b"]"]
+        opening, begin = b"[", border.end()
+    yield [opening, view[begin:]]
+
+
+def first_record(body: bytes | bytearray) -> bytes | bytearray | None:
+    """The text up to where the first record of an array may end; ``None`` if that is not found."""
+    border = _BORDER.search(body, 0, _BORDER_WITHIN)
+    return None if border is None else body[1 : border.start() + 1]
+
+
 def _with_odd_records(
     body: bytes | bytearray, error: ResponseDecodeError
 ) -> Generator[None, None, list[msgspec.Raw] | ResponseDecodeError]:
@@ -145,7 +197,7 @@ def _with_odd_records(
     return error if records is None else records
 
 
-def _at_once(steps: Generator[None, None, DecodedT]) -> DecodedT:
+def at_once(steps: Generator[None, None, DecodedT]) -> DecodedT:
     """The result of what is done in steps."""
     while True:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Final, cast
 
 import anyio.to_thread
@@ -13,25 +13,21 @@ import pyarrow as pa
 from smappee_async.defaults import SLICE_SESSIONS
 from smappee_async.errors import SmappeeError
 from smappee_async.models import NOTHING_EXTRA, ChargingSession, JsonValue, SessionState, SessionStatus
-from smappee_async.protocol.converter import SESSION_READER
-from smappee_async.protocol.responses import SessionRecords
+from smappee_async.protocol.responses import ColumnRecords, Response, SessionRecords, SplitRecords
 from smappee_async.protocol.wire import WireRecords
 from smappee_async.query.account import StreamAccount
+from smappee_async.query.column_responses import SESSIONS_AT_ONCE, ColumnPart, ColumnResponses
 from smappee_async.query.kept import KeptSessions, pack_columns
 from smappee_async.query.plan import Chunk
 from smappee_async.query.read_chunk import FetchedChunk
-from smappee_async.query.select import OTHER_STATE, Selection, decode_slice, remember
+from smappee_async.query.select import Selection, decode_slice, remember
 from smappee_async.query.session_query import OnInvalid
 from smappee_async.secret import Opaque
 from smappee_async.tables.batches import schema_batch
-from smappee_async.tables.parse import ColumnParser, Layout
 from smappee_async.tables.records import columns_of_records
-from smappee_async.tables.select import ColumnKeys, ids_of, select_rows
+from smappee_async.tables.select import ColumnKeys, ids_of, repeats_any
+from smappee_async.transport.call import in_turns
 
-#: To parse a text in a thread costs 0.7 ms, as much as to read so many records.
-_STRAIGHT_FROM: Final = 500
-#: So many records are parsed at once: joining their texts holds the event loop for half a millisecond.
-_STRAIGHT_AT_ONCE: Final = 5_000
 #: Sessions that are read as records are put together to batches of so many.
 _BATCH_SESSIONS: Final = 5_000
 #: The cost of a response besides its sessions, expressed in sessions.
@@ -58,16 +54,19 @@ class ColumnReader:
         selection_of: Callable[[Chunk, KeptSessions], Selection],
         handed_over: Callable[[FetchedChunk], None],
     ) -> None:
-        self._others = [statuses or frozenset() for statuses in OTHER_STATE[state]]
         self._on_invalid: OnInvalid = on_invalid
         self._account = account
         self._kept = kept
         self._selection_of = selection_of
         self._handed_over = handed_over
-        self._parser = ColumnParser(SESSION_READER.format.keys)
+        self._responses = ColumnResponses(state)
         self._rows = _Rows()
         self._done: list[FetchedChunk] = []
         self._since_turn = 0
+
+    def read(self, response: Response, chunk: Chunk) -> Coroutine[None, None, ColumnRecords | None]:
+        """See :meth:`ColumnResponses.read`."""
+        return self._responses.read(response, chunk)
 
     async def by_arrival(self, chunks: AsyncIterable[FetchedChunk]) -> AsyncGenerator[pa.RecordBatch, None]:
         """The sessions of chunks, in the order of the chunks."""
@@ -75,10 +74,10 @@ class ColumnReader:
             async for fetched in chunks:
                 selecting = _Selecting(self._selection_of(fetched.chunk, self._kept))
                 parts = [part for response in reversed(fetched.responses) for part in _parts(response)]
-                for number, (part, first) in enumerate(parts, 1):
+                for number, part in enumerate(parts, 1):
                     batch = await self._straight(part, fetched.chunk, selecting)
                     if batch is None:
-                        await self._as_records(part, first, fetched.chunk, selecting)
+                        await self._as_records(part, fetched.chunk, selecting)
                     elif self._rows:
                         yield self._counted(await self._rows.take())
                     if number == len(parts):
@@ -121,22 +120,22 @@ class ColumnReader:
 
     # --- a slice ------------------------------------------------------------------------------------------------------
 
-    async def _straight(self, part: SessionRecords, chunk: Chunk, selecting: _Selecting) -> pa.RecordBatch | None:
-        """The sessions of a slice without making records of them; ``None`` if it must be read as records."""
-        if isinstance(part, WireRecords) or len(part) < _STRAIGHT_FROM:
-            return None
-        layout = self._parser.layout_of(part[0])
-        if layout is None:
-            return None
-        remembered = [*selecting.columns, *self._kept.columns_of(chunk.target)]
-        read = await anyio.to_thread.run_sync(
-            self._read, b"\n".join(part), len(part), layout, chunk, cast(list[ColumnKeys], remembered)
-        )
+    async def _straight(self, part: _Part, chunk: Chunk, selecting: _Selecting) -> pa.RecordBatch | None:
+        """The sessions of a part without making records of them; ``None`` if it must be read as records."""
+        remembered = cast(list[ColumnKeys], [*selecting.columns, *self._kept.columns_of(chunk.target)])
+        read = part.read
+        if read is None:
+            texts = part.records if isinstance(part.records, list) else []
+            read = await self._responses.read_texts(texts, chunk, remembered, is_whole=part.is_whole)
+        elif remembered:
+            is_repeated: bool = await anyio.to_thread.run_sync(repeats_any, read.keys, remembered)
+            if is_repeated:
+                return None
         if read is None or (selecting.selection.has_kept and selecting.selection.has_any(read.keys.ids.to_pylist())):
             return None
         rows = read.batch.num_rows
-        self._account.received += len(part)
-        self._account.filtered += len(part) - rows
+        self._account.received += read.received
+        self._account.filtered += read.received - rows
         self._account.kept += rows
         self._account.columnar += rows
         for status, sessions in read.statuses.items():
@@ -144,25 +143,16 @@ class ColumnReader:
         selecting.columns.append(read.keys)
         return read.batch
 
-    def _read(
-        self, text: bytes, count: int, layout: Layout, chunk: Chunk, remembered: Sequence[ColumnKeys]
-    ) -> _Read | None:
-        """Runs in a thread, nearly all of it without the interpreter's lock."""
-        fields = self._parser.parse(text, count, layout, chunk.target.service_location_id)
-        if fields is None or (selected := select_rows(fields, chunk.time_range, self._others, remembered)) is None:
-            return None
-        return _Read(schema_batch(selected.fields), ColumnKeys.of(selected.fields), selected.statuses)
-
-    async def _as_records(self, part: SessionRecords, first: int, chunk: Chunk, selecting: _Selecting) -> None:
-        """Read a slice as records, and add its sessions to the rows that wait."""
-        is_refused = len(part) >= _STRAIGHT_FROM
-        for begin in range(0, len(part), SLICE_SESSIONS):
-            each = part if isinstance(part, WireRecords) else part[begin : begin + SLICE_SESSIONS]
+    async def _as_records(self, part: _Part, chunk: Chunk, selecting: _Selecting) -> None:
+        """Read a part as records, and add its sessions to the rows that wait."""
+        whole = await part.texts()
+        for begin in range(0, len(whole), SLICE_SESSIONS):
+            each = whole if isinstance(whole, WireRecords) else whole[begin : begin + SLICE_SESSIONS]
             received = len(each)
-            records = decode_slice(each, first + begin, chunk, self._account, self._on_invalid)
+            records = decode_slice(each, part.first + begin, chunk, self._account, self._on_invalid)
             self._account.received += received
-            if is_refused and records.extras is not None:
-                self._parser.learn(records.extras)
+            if records.extras is not None and len(whole) > SLICE_SESSIONS:
+                self._responses.learn(records.extras)
             self._pack_if_repeated(records, chunk, selecting)
             if left_out := selecting.selection.left_out(records.wires):
                 records.leave_out(left_out)
@@ -198,6 +188,7 @@ class ColumnReader:
         if fetched.has_more:
             for keys in selecting.columns:
                 self._account.forgotten += kept.add_columns(chunk.target, chunk.time_range, keys)
+        self._responses.forget(chunk)
         self._done.append(fetched)
 
     def _counted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -219,15 +210,26 @@ class _Selecting(Opaque, msgspec.Struct, eq=False):
     columns: list[ColumnKeys] = msgspec.field(default_factory=list)
 
 
-class _Read(Opaque, msgspec.Struct, frozen=True, eq=False):
-    """What one slice brought.
+class _Part(Opaque, msgspec.Struct, frozen=True, eq=False):
+    """Some records of a response, one after another.
 
-    :param statuses: how many of its sessions have each status.
+    :param records: they themselves, or the response whose columns are here.
+    :param first: the index of the first one in the response.
+    :param is_whole: whether they are the whole response.
     """
 
-    batch: pa.RecordBatch
-    keys: ColumnKeys
-    statuses: Mapping[str, int]
+    records: SessionRecords
+    first: int = 0
+    is_whole: bool = True
+    read: ColumnPart | None = None
+
+    async def texts(self) -> SplitRecords:
+        """Them to be read as records."""
+        if not isinstance(self.records, ColumnRecords):
+            return self.records
+        assert self.read is not None
+        texts = await in_turns(self.records.split())
+        return texts[self.first : self.first + self.read.received]
 
 
 class _Rows:
@@ -267,10 +269,17 @@ class _Rows:
             self._records, self._parks, self._extras = [], [], []
 
 
-def _parts(response: SessionRecords) -> list[tuple[SessionRecords, int]]:
-    """The slices of a response, with the index of the first record of each."""
-    if isinstance(response, WireRecords):
-        return [(response, 0)] if len(response) else []
-    return [
-        (response[first : first + _STRAIGHT_AT_ONCE], first) for first in range(0, len(response), _STRAIGHT_AT_ONCE)
-    ]
+def _parts(response: SessionRecords) -> Iterator[_Part]:
+    """A response in parts of which each makes a batch."""
+    if isinstance(response, ColumnRecords):
+        first = 0
+        for read in cast(Sequence[ColumnPart], response.columns):
+            yield _Part(response, first, read=read)
+            first += read.received
+    elif isinstance(response, WireRecords):
+        if len(response):
+            yield _Part(response)
+    else:
+        for first in range(0, len(response), SESSIONS_AT_ONCE):
+            is_whole = len(response) <= SESSIONS_AT_ONCE
+            yield _Part(response[first : first + SESSIONS_AT_ONCE], first, is_whole)

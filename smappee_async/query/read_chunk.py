@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
 import anyio
 import msgspec
 
-from smappee_async.defaults import CHECKPOINT_MARGIN, CHECKPOINT_MARGIN_WITHOUT_DATE, LATEST_MS, SLICE_SESSIONS
+from smappee_async.defaults import (
+    CHECKPOINT_MARGIN,
+    CHECKPOINT_MARGIN_WITHOUT_DATE,
+    LATEST_MS,
+    SLICE_SESSIONS,
+    SMALL_BODY_BYTES,
+)
 from smappee_async.errors import ResponseDecodeError, SmappeeError, without_frames
 from smappee_async.events import EventReporter
 from smappee_async.models import SessionState
 from smappee_async.protocol.dates import ServerClock
-from smappee_async.protocol.responses import Response, SessionRecords, decode_sessions, read_sessions_in_steps
+from smappee_async.protocol.responses import (
+    ColumnRecords,
+    Response,
+    SessionRecords,
+    decode_sessions,
+    read_sessions_in_steps,
+)
 from smappee_async.protocol.wire import WireRecords, text_of
 from smappee_async.query.plan import Chunk
 from smappee_async.query.target import Target
@@ -32,7 +44,7 @@ from smappee_async.query.truncation import (
 )
 from smappee_async.secret import Opaque
 from smappee_async.timerange import TimeRange
-from smappee_async.transport.call import CallCost, Caller, CallResult, within
+from smappee_async.transport.call import CallCost, Caller, CallResult, ReadResponse, Steps, in_turns, within
 
 #: The values of ``active`` that a state needs. Active ones first: a session that ends between the two requests is then
 #: in the second response, and not in neither.
@@ -47,6 +59,8 @@ _MARGIN_WITHOUT_DATE_MS: Final = CHECKPOINT_MARGIN_WITHOUT_DATE // _MS
 
 #: In fewer records nothing is looked for: single ones outside of the range are left out later.
 _FEW: Final = 10
+#: To free so many texts takes 0.1 ms.
+_FREED_AT_ONCE: Final = 2_000
 
 
 class FetchedChunk(Opaque, msgspec.Struct, eq=False):
@@ -75,6 +89,10 @@ class ShortChunk(Opaque, msgspec.Struct, frozen=True, eq=False):
     error: SmappeeError
 
 
+#: Reads a large response of a chunk into columns; ``None`` if it must be read as records.
+ReadColumns = Callable[[Response, Chunk], Coroutine[None, None, ColumnRecords | None]]
+
+
 class ChunkReader:
     """Makes the calls that a chunk needs.
 
@@ -82,6 +100,7 @@ class ChunkReader:
     :param cost: takes the cost of the calls.
     :param deadline_at: loop time at which every call ends; ``None`` for no deadline.
     :param stream_id: the operation that the chunks are part of, see :class:`ClientEvent`.
+    :param read_columns: reads responses into columns; ``None``: all are read as records.
     """
 
     def __init__(
@@ -95,6 +114,7 @@ class ChunkReader:
         cost: CallCost,
         deadline_at: float | None,
         stream_id: int | None,
+        read_columns: ReadColumns | None = None,
     ) -> None:
         self._caller = caller
         self._base_url = base_url
@@ -108,6 +128,7 @@ class ChunkReader:
         self._cost = cost
         self._deadline_at = deadline_at
         self._stream_id = stream_id
+        self._read_columns = read_columns
 
     def read(self, chunk: Chunk) -> Awaitable[FetchedChunk]:
         """Read a chunk.
@@ -135,7 +156,7 @@ class ChunkReader:
     async def _whole(self, progress: _ChunkInProgress, *, active: bool) -> SessionRecords:
         """The records of the chunk, verified where its response may have been cut off."""
         target, time_range = progress.chunk.target, progress.chunk.time_range
-        read = await self._call(progress, time_range, active=active)
+        read = await self._call(progress, time_range, active=active, read_columns=self._read_columns)
         if self._truncation.trusts(target, read.sessions):
             return read.records
         verdict = self._truncation.judge(target, (time_range, active), read.size)
@@ -164,25 +185,25 @@ class ChunkReader:
             await within(self._deadline_at, lock.acquire, "another response was verified")
         return lock
 
-    async def _verify(self, progress: _ChunkInProgress, read: _Read, *, active: bool) -> list[msgspec.Raw] | None:
+    async def _verify(self, progress: _ChunkInProgress, read: _Read, *, active: bool) -> SessionRecords | None:
         """Ask for the chunk again in two parts: its records, or ``None`` if its response was cut off."""
         target, time_range = progress.chunk.target, progress.chunk.time_range
         asked = (time_range, active)
-        raws = read.raws
+        raws = await read.raws()
         parts = cut_in_two(time_range, raws) or cut_evenly(time_range, raws)
         if not parts:
-            return raws  # nothing can be told: no start can be read, or the range has one instant
+            return read.records  # nothing can be told: no start can be read, or the range has one instant
         self._truncation.begin(target)
         again: list[msgspec.Raw] = []
         for part in parts:
-            again += (await self._call(progress, part, active=active)).raws
+            again += await (await self._call(progress, part, active=active)).raws()
         # By distinct ids, because records that stand twice in a response make it look larger than its parts.
         known = await _identities(raws)
         new = await _identities(again) - known
         if new:
             # The park may have grown meanwhile. Then all that is new is in the whole when it is asked for again.
             read = await self._call(progress, time_range, active=active)
-            raws = read.raws
+            raws = await read.raws()
             known = await _identities(raws)
             new -= known
         size = read.size.of_distinct(read.sessions - len(raws) + len(known))
@@ -190,26 +211,30 @@ class ChunkReader:
             self._truncation.learn_limit(target, size)
             return None
         self._truncation.learn_whole(target, asked, size)
-        return raws
+        await _free(again)
+        if isinstance(read.records, ColumnRecords):
+            read.records.texts = None
+            await _free(raws)
+        return read.records
 
     async def _in_parts(self, progress: _ChunkInProgress, read: _Read, *, active: bool) -> list[msgspec.Raw]:
         """The records of the chunk, whose response was cut off: asked for in parts that are not."""
         target = progress.chunk.target
         found: list[msgspec.Raw] = []
-        waiting = self._parts(progress, progress.chunk.time_range, read, active=active)
+        waiting = await self._parts(progress, progress.chunk.time_range, read, active=active)
         while waiting:
             part = waiting.pop()
             read = await self._call(progress, part, active=active)
             if self._truncation.judge(target, (part, active), read.size) == "cut":
-                waiting += self._parts(progress, part, read, active=active)
+                waiting += await self._parts(progress, part, read, active=active)
             else:
-                found += read.raws
+                found += await read.raws()
         return found
 
-    def _parts(
+    async def _parts(
         self, progress: _ChunkInProgress, time_range: TimeRange, read: _Read, *, active: bool
     ) -> list[TimeRange]:
-        parts = cut_evenly(time_range, read.raws)
+        parts = cut_evenly(time_range, await read.raws())
         if not parts:
             raise ResponseDecodeError(
                 f"the service stops at {read.sessions} sessions, and as many started at one instant",
@@ -271,10 +296,17 @@ class ChunkReader:
 
     # --- one call -----------------------------------------------------------------------------------------------------
 
-    async def _call(self, progress: _ChunkInProgress, time_range: TimeRange, *, active: bool) -> _Read:
+    async def _call(
+        self,
+        progress: _ChunkInProgress,
+        time_range: TimeRange,
+        *,
+        active: bool,
+        read_columns: ReadColumns | None = None,
+    ) -> _Read:
         result: CallResult[_Read] = await self._caller.call(
             progress.chunk.target.request(self._base_url, time_range, active=active),
-            _read,
+            _read if read_columns is None else _columns_reader(read_columns, progress.chunk),
             deadline_at=self._deadline_at,
             add_cost_to=self._cost,
             parent_id=progress.operation_id,
@@ -283,9 +315,9 @@ class ChunkReader:
         progress.asked_at_ms = min(progress.asked_at_ms, self._asked_at_ms(result))
         read = result.value
         if read.sessions >= _FEW and may_ignore(time_range, read.records):
-            self._notice_what_is_ignored(progress, time_range, read.raws, active=active)
+            self._notice_what_is_ignored(progress, time_range, await read.raws(), active=active)
         if self._truncation.end_is_ignored:
-            read.records = inside(time_range, read.raws)
+            read.records = inside(time_range, await read.raws())
         return read
 
     def _asked_at_ms(self, result: CallResult[_Read]) -> int:
@@ -319,6 +351,13 @@ async def _identities(records: list[msgspec.Raw]) -> set[int | str | bytes]:
     return found
 
 
+async def _free(texts: list[msgspec.Raw]) -> None:
+    """Let go of texts in steps, because to free many at once holds the event loop."""
+    while len(texts) > _FREED_AT_ONCE:
+        del texts[-_FREED_AT_ONCE:]
+        await asyncio.sleep(0)
+
+
 class _Read(Opaque, msgspec.Struct, eq=False):
     """What one request brought.
 
@@ -338,18 +377,19 @@ class _Read(Opaque, msgspec.Struct, eq=False):
         """The size of the whole response."""
         return ResponseSize(self.sessions, self.size_bytes)
 
-    @property
-    def raws(self) -> list[msgspec.Raw]:
+    async def raws(self) -> list[msgspec.Raw]:
         """The records as texts: what is in doubt is judged by them."""
         if isinstance(self.records, WireRecords):
             return _RAW_LIST.decode(text_of(self.body))
+        if isinstance(self.records, ColumnRecords):
+            return await in_turns(self.records.split())
         return self.records
 
 
 _RAW_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def _read(response: Response) -> _Read | Generator[None, None, _Read]:
+def _read(response: Response) -> _Read | Steps[_Read]:
     """What a response brought."""
     records = decode_sessions(response)
     if records is None:
@@ -357,9 +397,21 @@ def _read(response: Response) -> _Read | Generator[None, None, _Read]:
     return _Read(records, len(records), len(response.body), response.body)
 
 
-def _read_in_steps(response: Response) -> Generator[None, None, _Read]:
+def _read_in_steps(response: Response) -> Steps[_Read]:
     raws = yield from read_sessions_in_steps(response)
     return _Read(raws, len(raws), len(response.body))
+
+
+def _columns_reader(read_columns: ReadColumns, chunk: Chunk) -> ReadResponse[_Read]:
+    """What reads a large response into columns, if that is possible."""
+
+    async def read_large(response: Response) -> _Read | Steps[_Read]:
+        columns = await read_columns(response, chunk)
+        if columns is None:
+            return _read_in_steps(response)
+        return _Read(columns, len(columns), len(response.body))
+
+    return lambda response: _read(response) if len(response.body) <= SMALL_BODY_BYTES else read_large(response)
 
 
 class _Believed(Opaque, msgspec.Struct, frozen=True, eq=False):

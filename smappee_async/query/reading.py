@@ -22,7 +22,7 @@ from smappee_async.query.fetch import Fetcher
 from smappee_async.query.kept import KeptSessions
 from smappee_async.query.merge import merge_by_start
 from smappee_async.query.plan import Chunk, Plan
-from smappee_async.query.read_chunk import ChunkReader, FetchedChunk
+from smappee_async.query.read_chunk import ChunkReader, FetchedChunk, ReadColumns
 from smappee_async.query.select import Selection, select_sessions
 from smappee_async.query.session_query import SessionQuery
 from smappee_async.query.target import Target
@@ -134,8 +134,10 @@ class StreamReader:
         return self._arrow(reader)
 
     async def _arrow(self, reader: ColumnReader) -> AsyncGenerator[pa.RecordBatch, None]:
-        with self._fetching() as fetcher:
-            if self._query.order == "start":
+        # To come by start, each session is read as a record.
+        in_order = self._query.order == "start"
+        with self._fetching(None if in_order else reader.read) as fetcher:
+            if in_order:
                 done: list[FetchedChunk] = []
                 merged = self._sessions_by_start(fetcher, done.append)
                 async with aclosing(merged), aclosing(reader.by_start(merged, done)) as batches:
@@ -209,7 +211,7 @@ class StreamReader:
     # --- start and end ------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _fetching(self) -> Iterator[Fetcher]:
+    def _fetching(self, read_columns: ReadColumns | None = None) -> Iterator[Fetcher]:
         if self._fetcher is not None:
             raise RuntimeError("a stream is read once; make a new one with client.sessions()")
         self._service.check()
@@ -217,7 +219,7 @@ class StreamReader:
         with self._service.reporter.operation(
             "stream", detail=f"{count:,} target{'' if count == 1 else 's'}"
         ) as stream:
-            fetcher = self._fetcher = self._new_fetcher(stream.id)
+            fetcher = self._fetcher = self._new_fetcher(stream.id, read_columns)
             self._service.opened(fetcher)
             try:
                 yield fetcher
@@ -225,7 +227,7 @@ class StreamReader:
                 fetcher.stop()
                 stream.note(sessions=self.account.sessions)
 
-    def _new_fetcher(self, stream_id: int | None) -> Fetcher:
+    def _new_fetcher(self, stream_id: int | None, read_columns: ReadColumns | None) -> Fetcher:
         query, service = self._query, self._service
         now_s = asyncio.get_running_loop().time()
         reader = ChunkReader(
@@ -237,6 +239,7 @@ class StreamReader:
             cost=self.account.cost,
             deadline_at=None if query.deadline is None else now_s + query.deadline.total_seconds(),
             stream_id=stream_id,
+            read_columns=read_columns,
         )
         in_order = query.order == "start"
         concurrency = service.limits.concurrency

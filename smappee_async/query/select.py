@@ -22,7 +22,7 @@ from smappee_async.models import (
     is_certainly_completed,
 )
 from smappee_async.protocol.converter import SESSION_READER
-from smappee_async.protocol.responses import SessionRecords
+from smappee_async.protocol.responses import ColumnRecords, SessionRecords, SplitRecords, at_once
 from smappee_async.protocol.wire import WireRecords
 from smappee_async.query.account import StreamAccount
 from smappee_async.query.kept import (
@@ -258,7 +258,7 @@ def select_sessions(
 
 
 def decode_slice(
-    part: SessionRecords, first: int, chunk: Chunk, account: StreamAccount, on_invalid: OnInvalid
+    part: SplitRecords, first: int, chunk: Chunk, account: StreamAccount, on_invalid: OnInvalid
 ) -> WireRecords[ChargingSession]:
     """The records of a slice that can be read.
 
@@ -271,8 +271,10 @@ def decode_slice(
     return records
 
 
-def _slices(response: SessionRecords) -> list[tuple[SessionRecords, int]]:
+def _slices(response: SessionRecords) -> list[tuple[SplitRecords, int]]:
     """The slices of a response, with the index of the first record of each; what is decoded already is one."""
+    if isinstance(response, ColumnRecords):
+        response = at_once(response.split())
     if isinstance(response, WireRecords):
         return [(response, 0)] if len(response) else []
     return [(response[first : first + SLICE_SESSIONS], first) for first in range(0, len(response), SLICE_SESSIONS)]

@@ -40,6 +40,8 @@ _QUIET_GROWTH: Final = 32
 _EMPTY_GROWTH: Final = 4
 #: Less than this share of the density that was seen before shows that it is wrong. A Sunday has a quarter of it.
 _FAR_BELOW: Final = 0.15
+#: Until that is certain, chunks grow to this share of the time that was read: of a hub's weekend hardly.
+_SLOWLY: Final = 0.125
 
 
 class ChunkSizer(Opaque, msgspec.Struct, eq=False):
@@ -151,12 +153,12 @@ class ChunkSizer(Opaque, msgspec.Struct, eq=False):
             before_ms /= defaults.WEEKEND_SHARE  # it is the average of nights and weekends too
         if self._seen_ms == 0 and before.sessions < _TELLING:
             before_ms = min(before_ms, _SHORT_QUERY_MS)  # it may have become busy
-        if not self.is_known:
-            return before_ms
-        if self._is_far_below(before):
-            before_ms = max(before_ms, min(self._seen_ms, _DAY_MS))  # as much again as was read
+        if self._seen_ms and self._is_far_below(before):
+            # Few sessions may be a density. Hardly any may be a weekend, so chunks grow slowly: they only have to end.
+            more_ms = min(self._seen_ms, _DAY_MS) if self.is_known else self._seen_ms * _SLOWLY
+            before_ms = max(before_ms, more_ms)
         # After quiet hours, or a quiet weekend, chunks are not longer than the average says.
-        return min(guess_ms, before_ms)
+        return min(guess_ms, before_ms) if self.is_known else before_ms
 
     def _is_far_below(self, before: Seen) -> bool:
         """Whether the density that was found is so much below that which was seen before that it is no weekend."""

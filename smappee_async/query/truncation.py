@@ -22,7 +22,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from smappee_async.protocol.responses import SessionRecords
+from smappee_async.protocol.responses import ColumnRecords, SessionRecords
 from smappee_async.protocol.wire import WireRecords
 from smappee_async.secret import Opaque
 from smappee_async.timerange import TimeRange
@@ -250,8 +250,12 @@ Ignored = Literal["start", "end"]
 
 def may_ignore(time_range: TimeRange, records: SessionRecords) -> bool:
     """Whether some records, of a few that are looked at, are outside of the range that was asked for."""
+    first_ms: int | None
+    last_ms: int | None
     if isinstance(records, WireRecords):
         first_ms, last_ms = records.wires[0].from_ms, records.wires[-1].from_ms
+    elif isinstance(records, ColumnRecords):
+        first_ms, last_ms = records.first_ms, records.last_ms
     else:
         first_ms, last_ms = _start_ms(records[0]), _start_ms(records[-1])
     return _is_outside(time_range, first_ms) or _is_outside(time_range, last_ms)

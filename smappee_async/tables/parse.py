@@ -6,7 +6,7 @@ here. So what is read means the same as records, and whatever is refused is read
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -44,7 +44,10 @@ class ColumnParser:
 
     def __init__(self, keys: Mapping[str, str]) -> None:
         self._keys = keys
+        self._known = frozenset(keys.values())
         self._extra: dict[str, pa.DataType | None] = {}
+        #: By whether serial numbers are numbers; for what is learnt now.
+        self._layouts: dict[bool, Layout] = {}
 
     def learn(self, extras: Iterable[Mapping[str, JsonValue]]) -> None:
         """Learn the unknown keys of records, so that the next ones with them are read into columns."""
@@ -54,25 +57,36 @@ class ColumnParser:
                     continue
                 kind = JSON_TYPES.get(type(value)) if PLAIN_KEY.fullmatch(key) else None
                 # A key whose values are of several types, or objects, has no column.
-                self._extra[key] = kind if self._extra.get(key, kind) == kind else None
+                learnt = kind if self._extra.get(key, kind) == kind else None
+                if key not in self._extra or self._extra[key] != learnt:
+                    self._extra[key] = learnt
+                    self._layouts.clear()
 
-    def layout_of(self, record: bytes | msgspec.Raw) -> Layout | None:
-        """The layout of records that are like this one; ``None`` if such records have no columns."""
+    def layout_of(self, record: bytes | bytearray | msgspec.Raw) -> Layout | None:
+        """The layout of records that are like this one; ``None`` if such records have no columns.
+
+        The unknown keys of the record are learnt.
+        """
         try:
             whole = msgspec.json.decode(record)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         if not isinstance(whole, dict):
             return None
-        extra = {key: kind for key, kind in self._extra.items() if kind is not None}
-        if any(key in self._extra and key not in extra for key in whole):
+        self.learn([{key: value for key, value in whole.items() if key not in self._known}])
+        if any(key in self._extra and self._extra[key] is None for key in whole):
             return None
         is_number = type(whole.get(self._keys["serial_number"])) is int
+        return self._layouts.get(is_number) or self._new_layout(is_number)
+
+    def _new_layout(self, is_number: bool) -> Layout:
+        extra = {key: kind for key, kind in self._extra.items() if kind is not None}
         kinds = {
             key: pa.int64() if name == "serial_number" and is_number else FIELDS[name]
             for name, key in self._keys.items()
         }
-        return Layout(pa.schema(list((kinds | extra).items())), extra)
+        layout = self._layouts[is_number] = Layout(pa.schema(list((kinds | extra).items())), extra)
+        return layout
 
     def parse(self, text: bytes, count: int, layout: Layout, service_location_id: int | None) -> pa.RecordBatch | None:
         """The fields of the records of a text; ``None`` if it must be read as records.
@@ -84,21 +98,32 @@ class ColumnParser:
         """
         if not text.startswith(b"{"):
             return None  # pyarrow 26 ends the process at a lone null
-        try:
-            table = pj.read_json(
-                pa.BufferReader(text),
-                # In one block, so that the columns need not be put together.
-                read_options=pj.ReadOptions(use_threads=False, block_size=len(text) + 1),
-                parse_options=pj.ParseOptions(explicit_schema=layout.schema, unexpected_field_behavior="error"),
-                # The default pool keeps much more memory than is in use.
-                memory_pool=pa.system_memory_pool(),
-            )
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
+        read = _read_json(text, layout.schema)
+        return None if read is None or len(read) != count else self._checked(read, text, layout, service_location_id)
+
+    def parse_array(
+        self, array: Sequence[bytes | memoryview], layout: Layout, service_location_id: int | None
+    ) -> pa.RecordBatch | None:
+        """The fields of the records of a JSON array; ``None`` if it is no array, or must be read as records.
+
+        It may run in any thread.
+
+        :param array: what is to be joined to its text.
+        """
+        # As a column of one row, because pyarrow reads objects only. What would end the object earlier is refused:
+        # a second row, a second array, another key.
+        text = b"".join((b'{"all":', *array, b"}"))
+        schema = pa.schema([("all", pa.list_(pa.struct(list(layout.schema))))])
+        read = _read_json(text, schema)
+        if read is None or len(read) != 1:
             return None
-        batches = table.to_batches()
-        if len(batches) != 1 or table.num_rows != count:
+        records = read.column("all").flatten()
+        if records.null_count or not len(records):
             return None
-        return self._checked(batches[0], text, layout, service_location_id)
+        whole = pa.RecordBatch.from_struct_array(records)
+        if not text.isascii() and not _is_utf_8(whole):
+            return None
+        return self._checked(whole, text, layout, service_location_id)
 
     def _checked(
         self, read: pa.RecordBatch, text: bytes, layout: Layout, service_location_id: int | None
@@ -116,6 +141,31 @@ class ColumnParser:
             return None
         fields |= {"extra": extra, "service_location_id": constant(service_location_id, pa.int64(), len(read))}
         return pa.RecordBatch.from_arrays([fields[name] for name in FIELDS], names=list(FIELDS))
+
+
+def _read_json(text: bytes, schema: pa.Schema) -> pa.RecordBatch | None:
+    try:
+        table = pj.read_json(
+            pa.BufferReader(text),
+            # In one block, so that the columns need not be put together.
+            read_options=pj.ReadOptions(use_threads=False, block_size=len(text) + 1),
+            parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
+            # The default pool keeps much more memory than is in use.
+            memory_pool=pa.system_memory_pool(),
+        )
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
+        return None
+    batches = table.to_batches()
+    return batches[0] if len(batches) == 1 else None
+
+
+def _is_utf_8(read: pa.RecordBatch) -> bool:
+    """Whether all texts are valid, which pyarrow does not ask of what it reads. Nothing else can be beyond ASCII."""
+    try:
+        read.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _has_required(fields: dict[str, pa.Array]) -> bool:

@@ -61,6 +61,11 @@ def ids_of(records: Sequence[object]) -> pa.Array:
     return pa.array([record.id for record in records], pa.int64())  # type: ignore[attr-defined]  # all have one
 
 
+def repeats_any(found: ColumnKeys, remembered: list[ColumnKeys]) -> bool:
+    """Whether an id is among those that are remembered."""
+    return any(keys.has_any(found.ids) for keys in remembered)
+
+
 def select_rows(
     fields: pa.RecordBatch,
     time_range: TimeRange,

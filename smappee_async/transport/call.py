@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import types
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from http import HTTPStatus
-from typing import Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 import attrs
 import msgspec
@@ -35,8 +35,9 @@ from smappee_async.transport.retry import RetryBudget, RetryDecision, is_transie
 
 ResultT = TypeVar("ResultT")
 #: Makes a value of a response, or raises a :class:`RequestError`. For a large response it may be a generator function
-#: that yields wherever the event loop may run other tasks.
-ReadResponse = Callable[[Response], ResultT | Generator[None, None, ResultT]]
+#: that yields wherever the event loop may run other tasks, or a coroutine that may give such a generator.
+Steps = Generator[None, None, ResultT]
+ReadResponse = Callable[[Response], ResultT | Steps[ResultT] | Coroutine[Any, Any, ResultT | Steps[ResultT]]]
 
 
 class AccessTokens(Protocol):
@@ -254,19 +255,28 @@ class Caller:
             if len(response.body) <= SMALL_BODY_BYTES:
                 value = read(response)
                 if isinstance(value, types.GeneratorType):
-                    value = await _in_turns(value)
+                    value = await in_turns(value)
             else:
-                # Responses come in bursts. To read several large ones in one turn would hold the event loop long.
-                async with self._large_body:
-                    value = read(response)
-                    if isinstance(value, types.GeneratorType):
-                        value = await _in_turns(value)
+                value = await self._read_large(response, read)
         except RequestError as error:
             # Any definite response, a 404 too, shows that the service is up.
             self._gate.failed() if is_transient(error) else self._gate.succeeded()
             return without_frames(error)
         self._gate.succeeded()
         return CallResult(cast(ResultT, value), self._clock() - started_at, response.status, response.headers)
+
+    async def _read_large(self, response: Response, read: ReadResponse[ResultT]) -> ResultT:
+        # Responses come in bursts. To read several large ones in one turn would hold the event loop long.
+        async with self._large_body:
+            value = read(response)
+            if isinstance(value, types.GeneratorType):
+                value = await in_turns(value)
+        if isinstance(value, types.CoroutineType):
+            value = await value
+            if isinstance(value, types.GeneratorType):
+                async with self._large_body:
+                    value = await in_turns(value)
+        return cast(ResultT, value)
 
     def _with_patience(self, error: RequestError, failing_since: float) -> RetryDecision | None:
         """Wait for the end of an outage: all calls pause, and one probe is sent at times.
@@ -321,6 +331,6 @@ async def within(deadline_at: float, step: Callable[[], Awaitable[ResultT]], wha
 
 
 @types.coroutine
-def _in_turns(steps: Generator[None, None, ResultT]) -> Generator[None, None, ResultT]:
+def in_turns(steps: Generator[None, None, ResultT]) -> Generator[None, None, ResultT]:
     """Awaitable: each yield lets the event loop run other tasks, as ``asyncio.sleep(0)`` does."""
     return (yield from steps)

@@ -28,6 +28,7 @@ PARTS = (
     "planner",
     "fanout",
     "copies",
+    "columns",
 )
 
 

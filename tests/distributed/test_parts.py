@@ -19,7 +19,9 @@ DAY = timedelta(days=1)
 
 parks_given = st.lists(st.integers(1, 2**40), min_size=1, max_size=60, unique=True)
 seen_given = st.dictionaries(
-    st.integers(1, 60), st.builds(Seen, st.integers(0, 10**7), st.timedeltas(DAY, 400 * DAY)), max_size=60
+    st.integers(1, 60),
+    st.builds(Seen, st.integers(0, 10**7), st.integers(86_400_000, 10**11).map(lambda ms: timedelta(milliseconds=ms))),
+    max_size=60,
 )
 
 

@@ -9,13 +9,14 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow.parquet as pq
 import pytest
+import redis
 
-from smappee_async import ConfigurationError, ServerError, SmappeeClient, TimeRange
-from smappee_async.distributed import Part, client_from_env, partition, process_client, read_part, write_part
+from smappee_async import ConfigurationError, Credentials, ServerError, SmappeeClient, TimeRange
+from smappee_async.distributed import Part, partition, process_client, read_part, write_part
 from smappee_async.simulator import Fault, Simulator
 from smappee_async.tables.schema import SCHEMA
 from tests.client.support import QUICK
@@ -39,8 +40,7 @@ def rows(table: Any) -> list[tuple[int, int, int]]:
 
 
 def impatient() -> SmappeeClient:
-    client = client_from_env()
-    return SmappeeClient(client._credentials, base_url=os.environ["SMAPPEE_BASE_URL"], retry=QUICK)
+    return SmappeeClient(Credentials.from_env(), base_url=os.environ["SMAPPEE_BASE_URL"], retry=QUICK)
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +131,32 @@ def test_missing_credentials_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SMAPPEE_PASSWORD", raising=False)
     with pytest.raises(ConfigurationError, match="SMAPPEE_PASSWORD"):
         read_part(PART)
+
+
+@pytest.mark.parametrize("name", ["SMAPPEE_REQUESTS_PER_SECOND", "SMAPPEE_CONCURRENCY"])
+def test_a_variable_that_is_no_number_is_named(sim: Simulator, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "many")
+    with pytest.raises(ConfigurationError, match=f"{name} must be a number, not 'many'"):
+        read_part(PART)
+
+
+def test_processes_with_a_redis_share_one_login_and_one_rate(
+    sim: Simulator, monkeypatch: pytest.MonkeyPatch, redis_url: str
+) -> None:
+    monkeypatch.setenv("SMAPPEE_REDIS_URL", redis_url)
+    monkeypatch.setenv("SMAPPEE_REQUESTS_PER_SECOND", "500")
+    context: Any = multiprocessing.get_context("spawn")
+    with context.Pool(2) as pool:
+        counts = pool.map(_count, partition(PART.parks, QUARTER, parks_per_part=2))
+    assert sum(counts) == len(ledger(sim))
+    assert sum(request.route == "token" for request in sim.requests) == 1
+    keys = _keys(redis_url)
+    assert {b"tokens", b"rate"} <= {key.rpartition(b":")[2] for key in keys}
+
+
+def _keys(redis_url: str) -> list[bytes]:
+    with redis.Redis.from_url(redis_url) as connection:
+        return cast(list[bytes], connection.keys())
 
 
 # --- processes --------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from smappee_async.errors import SmappeeError
 from smappee_async.events import EventReporter
 from smappee_async.models import SessionState
 from smappee_async.protocol.converter import SESSION_READER
-from smappee_async.protocol.responses import Response, SessionRecords
+from smappee_async.protocol.responses import ColumnRecords, Response, SessionRecords
 from smappee_async.protocol.wire import WireRecords
 from smappee_async.query.account import StreamAccount
 from smappee_async.query.fetch import Fetcher
@@ -131,6 +131,7 @@ class LimitedService:
 
 
 def _sessions(response: SessionRecords) -> Sequence[Any]:
+    assert not isinstance(response, ColumnRecords)
     records = response if isinstance(response, WireRecords) else SESSION_READER.decode(response)
     assert records is not None
     return records.wires

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import msgspec
@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from smappee_async.errors import ResponseDecodeError
 from smappee_async.models import SessionState
-from smappee_async.query import columns
+from smappee_async.protocol.responses import ColumnRecords, Response, read_sessions
+from smappee_async.query import column_responses, columns
 from smappee_async.query.account import StreamAccount
 from smappee_async.query.columns import ColumnReader
 from smappee_async.query.kept import KeptSessions
@@ -38,8 +39,10 @@ CHUNKS = [
 @pytest.fixture(autouse=True)
 def _everything_goes_straight(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it can: responses of one record too, a few records at a time."""
-    monkeypatch.setattr(columns, "_STRAIGHT_FROM", 1)
-    monkeypatch.setattr(columns, "_STRAIGHT_AT_ONCE", 4)
+    monkeypatch.setattr(column_responses, "_FROM_SESSIONS", 1)
+    monkeypatch.setattr(columns, "SESSIONS_AT_ONCE", 4)
+    monkeypatch.setattr(column_responses, "_FROM_BYTES", 0)
+    monkeypatch.setattr(column_responses, "_BYTES_AT_ONCE", 200)
 
 
 # --- reading in both ways ---------------------------------------------------------------------------------------------
@@ -96,14 +99,25 @@ def as_records(chunks: Sequence[tuple[Chunk, Responses]], state: SessionState, o
     return read
 
 
-def as_columns(chunks: Sequence[tuple[Chunk, Responses]], state: SessionState, on_invalid: Any) -> Read:
+def as_columns(
+    chunks: Sequence[tuple[Chunk, Responses]], state: SessionState, on_invalid: Any, *, whole: bool = False
+) -> Read:
+    """What record batches give.
+
+    :param whole: whether responses are read before they are split into records.
+    """
     read = Read([], StreamAccount(), [], [], KeptSessions())
 
     def selection_of(chunk: Chunk, kept: KeptSessions) -> Selection:
         return Selection(chunk, state, read.account, read.told.append, read.conflicts.append, kept.of(chunk.target))
 
-    async def give() -> AsyncIterator[FetchedChunk]:
+    async def give(reader: ColumnReader) -> AsyncIterator[FetchedChunk]:
         for each in fetched(chunks):
+            if whole:
+                each.responses = [
+                    await reader.read(response_of(cast("list[bytes]", texts)), each.chunk) or texts
+                    for texts in each.responses
+                ]
             yield each
 
     async def main() -> None:
@@ -111,7 +125,7 @@ def as_columns(chunks: Sequence[tuple[Chunk, Responses]], state: SessionState, o
             state, on_invalid, read.account, read.kept, selection_of=selection_of, handed_over=lambda _: None
         )
         try:
-            async for batch in reader.by_arrival(give()):
+            async for batch in reader.by_arrival(give(reader)):
                 assert batch.schema.equals(SCHEMA, check_metadata=True)
                 batch.validate(full=True)
                 read.rows += batch.to_pylist()
@@ -122,9 +136,19 @@ def as_columns(chunks: Sequence[tuple[Chunk, Responses]], state: SessionState, o
     return read
 
 
-def same(chunks: Sequence[tuple[Chunk, Responses]], state: SessionState = "all", on_invalid: Any = "collect") -> Read:
+def response_of(texts: Sequence[bytes]) -> Response:
+    return Response(status=200, body=b"[%b]" % b",".join(texts))
+
+
+def same(
+    chunks: Sequence[tuple[Chunk, Responses]],
+    state: SessionState = "all",
+    on_invalid: Any = "collect",
+    *,
+    whole: bool = False,
+) -> Read:
     """Both ways give the same; returns what columns gave."""
-    records, table = as_records(chunks, state, on_invalid), as_columns(chunks, state, on_invalid)
+    records, table = as_records(chunks, state, on_invalid), as_columns(chunks, state, on_invalid, whole=whole)
     assert table.error == records.error
     if table.error is not None:
         # How many sessions come before the record that cannot be read depends on how responses are sliced.
@@ -229,3 +253,94 @@ def test_the_rows_and_the_account_are_those_of_the_records(
     chunks: list[tuple[Chunk, Responses]], state: SessionState, on_invalid: str
 ) -> None:
     same(chunks, state, on_invalid)
+
+
+@settings(max_examples=60, deadline=None)
+@given(queries, states, st.sampled_from(["collect", "raise"]))
+def test_responses_that_are_not_split_give_the_same(
+    chunks: list[tuple[Chunk, Responses]], state: SessionState, on_invalid: str
+) -> None:
+    readable = [(chunk, [texts for each in given if (texts := split(each)) is not None]) for chunk, given in chunks]
+    same(readable, state, on_invalid, whole=True)
+
+
+def split(texts: Sequence[bytes]) -> list[bytes] | None:
+    """The records of a response as the client splits it; ``None`` if that is an error."""
+    try:
+        return list(map(bytes, read_sessions(response_of(texts))))
+    except ResponseDecodeError:
+        return None
+
+
+bodies = (
+    st.lists(st.sampled_from([*b"[]{},", b'"a":1', b'"all":', b"null", b'{"id":1}', b"\xff", b" "]), max_size=9).map(
+        lambda parts: b"".join(part if isinstance(part, bytes) else bytes([part]) for part in parts)
+    )
+    | responses.flatmap(
+        lambda given: st.sampled_from([b"", b"]", b"]} {", b'],"all":[', b"\xff", b"]]"]).map(
+            lambda odd: odd.join(b",".join(texts) for texts in given)
+        )
+    )
+).map(lambda text: b"[" + text + b"]")
+
+
+@settings(deadline=None)
+@given(bodies)
+def test_what_cannot_be_split_has_no_columns_either(body: bytes) -> None:
+    response = Response(status=200, body=body)
+    found = asyncio.run(columns_of(response))
+    try:
+        texts = read_sessions(response)
+    except ResponseDecodeError:
+        assert found is None
+    else:
+        assert found is None or len(found) == len(texts)
+
+
+async def columns_of(response: Response) -> ColumnRecords | None:
+    reader = ColumnReader(
+        "all",
+        "collect",
+        StreamAccount(),
+        KeptSessions(),
+        selection_of=lambda _, __: pytest.fail("nothing is selected here"),
+        handed_over=lambda _: None,
+    )
+    return await reader.read(response, CHUNKS[0])
+
+
+def test_a_response_is_read_into_columns_without_splitting_it() -> None:
+    texts = [
+        b'{"id":%d,"serialNumber":"6","from":%d,"status":"STOPPED","to":%d}' % (number, START + number, END)
+        for number in range(1, 40)
+    ]
+    found = asyncio.run(columns_of(response_of(texts)))
+    assert found is not None
+    assert (len(found), found.first_ms, found.last_ms) == (39, START + 1, START + 39)
+    assert len(found.columns) > 1
+    assert same([(CHUNKS[0], [texts])], whole=True).account.columnar == 39
+
+
+def test_a_text_that_looks_like_the_end_of_a_record_is_read_all_the_same() -> None:
+    texts = [
+        b'{"id":%d,"serialNumber":"6","from":%d,"status":"STOPPED","to":%d,"rfid":"},{"}' % (number, START, END)
+        for number in range(1, 40)
+    ]
+    read = same([(CHUNKS[0], [texts])], whole=True)
+    assert len(read.rows) == 39
+
+
+def test_a_response_with_an_id_twice_is_read_as_records() -> None:
+    texts = [
+        b'{"id":%d,"serialNumber":"6","from":%d,"status":"STOPPED","to":%d}' % (number, START, END)
+        for number in (*range(1, 30), 1, *range(30, 40))
+    ]
+    read = same([(CHUNKS[0], [texts])], whole=True)
+    assert read.account.stats.duplicates == 1
+    assert 0 < read.account.columnar < 39
+
+
+def test_texts_that_are_not_utf_8_have_no_columns() -> None:
+    text = b'{"id":1,"serialNumber":"6","from":%d,"status":"STOPPED","rfid":"%b"}'
+    body = b"[%b,%b]" % (text % (START, b"A"), text % (START, b"\xff"))
+    assert asyncio.run(columns_of(Response(status=200, body=body))) is None

@@ -214,6 +214,12 @@ def test_a_park_that_closed_since_is_looked_for_in_three_days_of_short_chunks() 
     assert len(responses([], 30 * DAY, per_day(5_000))) <= 3 * 5_000 / 2_000 * 1.5 + 2
 
 
+@pytest.mark.parametrize("per_second", [1, 10**9])
+def test_even_nonsense_does_not_take_requests_without_end(per_second: int) -> None:
+    nonsense = Seen(per_second * 86_400, timedelta(days=1))
+    assert len(responses(starts_of(1, 1825), YEARS, nonsense)) <= 300
+
+
 @pytest.mark.parametrize("times", [2, 10])
 def test_a_park_that_grew_since_has_one_response_that_is_so_many_times_too_large(times: int) -> None:
     first, *sizes = responses(starts_of(3_000, 60), 60 * DAY, per_day(3_000 / times))
