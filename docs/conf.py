@@ -48,7 +48,7 @@ nitpick_ignore_regex = [
         r"(aiohttp|asyncio|collections|datetime|decimal|enum|metrics|pathlib|redis|ssl|timedelta|trace|types|typing|tzinfo)\b.*",
     ),
     ("py:.*", r"(bool|bytes|dict|float|frozenset|int|list|object|os\.PathLike|str|tuple|type|None|Self)"),
-    ("py:.*", r"Redis|RedisCluster|DltResource|(contextlib|pyarrow)\..*"),
+    ("py:.*", r"Redis|RedisCluster|DltResource|(contextlib|pa|pyarrow)\..*"),
     # The choices of the simulator's switches, which each switch names.
     ("py:class", r"ActiveFilter|ActiveDefault|Order|SerialNumberType|FieldProfile|OldRefreshToken|RefreshReuse"),
     ("py:class", r"LimitKeeps|RangeFilter|EmptyResponse|Place"),
@@ -67,7 +67,13 @@ for module in [module for name, module in sys.modules.items() if name.startswith
     if vars(module).get("JsonValue") is _JSON_VALUE:
         vars(module)["JsonValue"] = JsonValue
 
-_PUBLIC: Final = ("smappee_async", "smappee_async.report", "smappee_async.simulator", "smappee_async.testing")
+_PUBLIC: Final = (
+    "smappee_async",
+    "smappee_async.distributed",
+    "smappee_async.report",
+    "smappee_async.simulator",
+    "smappee_async.testing",
+)
 
 
 def resolve_public(app: Sphinx, env: BuildEnvironment, node: pending_xref, contents: Any) -> Any:

@@ -5,7 +5,6 @@ It knows no engine: whatever wrote Parquet files of sessions into a directory ca
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.reliability.comparison import Difference
 from benchmarks.reliability.service import Service
+from benchmarks.reliability.shared_rate import worst_second
 from smappee_async import TimeRange
 from smappee_async.simulator import Account, Ledger
 
@@ -70,7 +70,7 @@ def compare(rows: Sequence[tuple[Key, Row]], expected: Mapping[Key, Row]) -> Dif
 class Asked:
     """What the service was asked since its start.
 
-    :ivar worst_second: the most requests in any second, however it is laid.
+    :ivar worst_second: the most requests that arrived in any second.
     :ivar reuses: how often a refresh token came that had been used before.
     """
 
@@ -94,11 +94,6 @@ async def asked(service: Service) -> Asked:
         refreshes=stats.refresh_grants,
         reuses=stats.reuse_detections,
     )
-
-
-def worst_second(arrivals: Sequence[float]) -> int:
-    """The most arrivals in any half-open second; they are in order."""
-    return max((bisect_left(arrivals, at + 1.0) - number for number, at in enumerate(arrivals)), default=0)
 
 
 def worker_environment(service: Service) -> dict[str, str]:

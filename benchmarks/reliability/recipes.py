@@ -1,4 +1,4 @@
-"""``python -m benchmarks.reliability.recipes --engine dask``: kills a program of docs/examples/distributed, and judges it.
+"""``python -m benchmarks.reliability.recipes --engine dask``: a program of docs/examples/distributed, and its judge.
 
 The list of parts is made, and the program of the engine is run on a simulator in a process of its own. As soon as the
 first part is written, the program is killed with SIGKILL, with all that it started. Then it is run again, as its user
@@ -29,6 +29,7 @@ import attrs
 
 from benchmarks.reliability.comparison import Difference
 from benchmarks.reliability.part_files import compare, expected_rows, rows_in_files, worker_environment
+from benchmarks.reliability.redis_server import redis_server
 from benchmarks.reliability.service import Setup, serving
 from smappee_async import TimeRange
 from smappee_async.distributed import Part
@@ -37,6 +38,7 @@ _PROGRAMS: Final = Path(__file__).parents[2] / "docs" / "examples" / "distribute
 _YEAR: Final = "2025"
 _SETUP: Final = Setup(parks=12, sessions_per_year=20_000)
 _PARKS_PER_PART: Final = 2
+_RATE: Final = "100"
 _TICK_S: Final = 0.01
 _RUN_S: Final = 400.0
 
@@ -155,8 +157,9 @@ async def run(engine: str) -> RecipeResult:
     """Run the program of an engine twice, killed the first time."""
     with tempfile.TemporaryDirectory(prefix="recipe", ignore_cleanup_errors=True) as directory:
         scene = Scene(Path(directory))
-        async with serving(_SETUP) as service:
-            environment = os.environ | worker_environment(service) | scene.environment
+        async with redis_server(scene.place) as redis, serving(_SETUP) as service:
+            shared = {"SMAPPEE_REDIS_URL": redis.url, "SMAPPEE_REQUESTS_PER_SECOND": _RATE}
+            environment = os.environ | worker_environment(service) | shared | scene.environment
             return await asyncio.to_thread(_run, engine, scene, environment)
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from benchmarks.reliability.comparison import Difference
-from benchmarks.reliability.part_files import Asked, Key, Row, compare, expected_rows, rows_of, worst_second
+from benchmarks.reliability.part_files import Asked, Key, Row, compare, expected_rows, rows_of
 from benchmarks.reliability.service import Setup
 from benchmarks.reliability.worker_kills import KillResult, Plan
 from smappee_async import TimeRange
@@ -56,14 +56,6 @@ def _bounds(month: str) -> tuple[int, int]:
     return time_range.start_ms, time_range.end_ms
 
 
-@pytest.mark.parametrize(
-    ("arrivals", "most"),
-    [([], 0), ([5.0], 1), ([0.0, 0.5, 0.999, 1.0, 1.1, 1.2, 1.5], 5), ([0.0, 1.0, 2.0], 1)],
-)
-def test_the_worst_second_may_begin_at_any_time(arrivals: list[float], most: int) -> None:
-    assert worst_second(arrivals) == most
-
-
 GOOD = KillResult(
     plan=Plan(engine="dask", rate=60.0, kills=3),
     seconds=1.0,
@@ -72,6 +64,7 @@ GOOD = KillResult(
     kills=3,
     sessions=3,
     cpu_s=0.1,
+    worst_second=66,
     asked=Asked(requests=9, worst_second=66, logins=1, refreshes=2, reuses=0),
     wrong=Difference(),
     left=[],
@@ -87,7 +80,7 @@ def test_a_run_in_which_all_promises_held_has_no_problem() -> None:
     [
         attrs.evolve(GOOD, wrong=Difference(lost=1)),
         attrs.evolve(GOOD, asked=attrs.evolve(GOOD.asked, reuses=1)),
-        attrs.evolve(GOOD, asked=attrs.evolve(GOOD.asked, worst_second=67)),
+        attrs.evolve(GOOD, worst_second=67),
         attrs.evolve(GOOD, kills=2),
         attrs.evolve(GOOD, left=["part-1.parquet.tmp"]),
     ],

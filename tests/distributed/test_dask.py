@@ -17,18 +17,21 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(240)
 
 
-def program(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", f"benchmarks.reliability.{name}", "--engine", "dask", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
-def test_workers_that_are_killed_in_mid_task_lose_no_session_and_double_none(tmp_path: Path) -> None:
+@pytest.fixture(autouse=True)
+def _redis_is_here() -> None:
     if shutil.which("redis-server") is None:
         reason = "there is no redis-server; on Debian: apt-get install redis-server"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
 
+
+def program(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", f"benchmarks.reliability.{name}", "--engine", "dask", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_workers_that_are_killed_in_mid_task_lose_no_session_and_double_none(tmp_path: Path) -> None:
     ended = program("worker_kills", "--quick", "--json", tmp_path / "figures.json")
 
     assert (tmp_path / "figures.json").exists(), ended.stderr
