@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -16,7 +16,6 @@ from smappee_async.defaults import (
     CHECKPOINT_MARGIN_WITHOUT_DATE,
     LATEST_MS,
     SLICE_SESSIONS,
-    SMALL_BODY_BYTES,
 )
 from smappee_async.errors import ResponseDecodeError, SmappeeError, without_frames
 from smappee_async.events import EventReporter
@@ -24,12 +23,9 @@ from smappee_async.models import SessionState
 from smappee_async.protocol.dates import ServerClock
 from smappee_async.protocol.responses import (
     ColumnRecords,
-    Response,
     SessionRecords,
-    decode_sessions,
-    read_sessions_in_steps,
 )
-from smappee_async.protocol.wire import WireRecords, text_of
+from smappee_async.query.one_response import OneResponse, ReadColumns, columns_of, records_of
 from smappee_async.query.plan import Chunk
 from smappee_async.query.target import Target
 from smappee_async.query.truncation import (
@@ -44,7 +40,7 @@ from smappee_async.query.truncation import (
 )
 from smappee_async.secret import Opaque
 from smappee_async.timerange import TimeRange
-from smappee_async.transport.call import CallCost, Caller, CallResult, ReadResponse, Steps, in_turns, within
+from smappee_async.transport.call import CallCost, Caller, CallResult, within
 
 #: The values of ``active`` that a state needs. Active ones first: a session that ends between the two requests is then
 #: in the second response, and not in neither.
@@ -87,10 +83,6 @@ class ShortChunk(Opaque, msgspec.Struct, frozen=True, eq=False):
 
     chunk: Chunk
     error: SmappeeError
-
-
-#: Reads a large response of a chunk into columns; ``None`` if it must be read as records.
-ReadColumns = Callable[[Response, Chunk], Coroutine[None, None, ColumnRecords | None]]
 
 
 class ChunkReader:
@@ -185,7 +177,7 @@ class ChunkReader:
             await within(self._deadline_at, lock.acquire, "another response was verified")
         return lock
 
-    async def _verify(self, progress: _ChunkInProgress, read: _Read, *, active: bool) -> SessionRecords | None:
+    async def _verify(self, progress: _ChunkInProgress, read: OneResponse, *, active: bool) -> SessionRecords | None:
         """Ask for the chunk again in two parts: its records, or ``None`` if its response was cut off."""
         target, time_range = progress.chunk.target, progress.chunk.time_range
         asked = (time_range, active)
@@ -217,7 +209,7 @@ class ChunkReader:
             await _free(raws)
         return read.records
 
-    async def _in_parts(self, progress: _ChunkInProgress, read: _Read, *, active: bool) -> list[msgspec.Raw]:
+    async def _in_parts(self, progress: _ChunkInProgress, read: OneResponse, *, active: bool) -> list[msgspec.Raw]:
         """The records of the chunk, whose response was cut off: asked for in parts that are not."""
         target = progress.chunk.target
         found: list[msgspec.Raw] = []
@@ -232,7 +224,7 @@ class ChunkReader:
         return found
 
     async def _parts(
-        self, progress: _ChunkInProgress, time_range: TimeRange, read: _Read, *, active: bool
+        self, progress: _ChunkInProgress, time_range: TimeRange, read: OneResponse, *, active: bool
     ) -> list[TimeRange]:
         parts = cut_evenly(time_range, await read.raws())
         if not parts:
@@ -303,10 +295,10 @@ class ChunkReader:
         *,
         active: bool,
         read_columns: ReadColumns | None = None,
-    ) -> _Read:
-        result: CallResult[_Read] = await self._caller.call(
+    ) -> OneResponse:
+        result: CallResult[OneResponse] = await self._caller.call(
             progress.chunk.target.request(self._base_url, time_range, active=active),
-            _read if read_columns is None else _columns_reader(read_columns, progress.chunk),
+            records_of if read_columns is None else columns_of(read_columns, progress.chunk),
             deadline_at=self._deadline_at,
             add_cost_to=self._cost,
             parent_id=progress.operation_id,
@@ -320,7 +312,7 @@ class ChunkReader:
             read.records = inside(time_range, await read.raws())
         return read
 
-    def _asked_at_ms(self, result: CallResult[_Read]) -> int:
+    def _asked_at_ms(self, result: CallResult[OneResponse]) -> int:
         """When a call was asked, by the clock of the service, less a margin."""
         date_ms = self._server_clock.read_ms(result.headers)
         if date_ms is None:
@@ -356,62 +348,6 @@ async def _free(texts: list[msgspec.Raw]) -> None:
     while len(texts) > _FREED_AT_ONCE:
         del texts[-_FREED_AT_ONCE:]
         await asyncio.sleep(0)
-
-
-class _Read(Opaque, msgspec.Struct, eq=False):
-    """What one request brought.
-
-    :param records: those in the range that was asked for; decoded if the response was small.
-    :param sessions: how many there were in the whole response.
-    :param size_bytes: the size of its body.
-    :param body: the body, if the records are decoded.
-    """
-
-    records: SessionRecords
-    sessions: int
-    size_bytes: int
-    body: bytes | bytearray = b""
-
-    @property
-    def size(self) -> ResponseSize:
-        """The size of the whole response."""
-        return ResponseSize(self.sessions, self.size_bytes)
-
-    async def raws(self) -> list[msgspec.Raw]:
-        """The records as texts: what is in doubt is judged by them."""
-        if isinstance(self.records, WireRecords):
-            return _RAW_LIST.decode(text_of(self.body))
-        if isinstance(self.records, ColumnRecords):
-            return await in_turns(self.records.split())
-        return self.records
-
-
-_RAW_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
-
-
-def _read(response: Response) -> _Read | Steps[_Read]:
-    """What a response brought."""
-    records = decode_sessions(response)
-    if records is None:
-        return _read_in_steps(response)
-    return _Read(records, len(records), len(response.body), response.body)
-
-
-def _read_in_steps(response: Response) -> Steps[_Read]:
-    raws = yield from read_sessions_in_steps(response)
-    return _Read(raws, len(raws), len(response.body))
-
-
-def _columns_reader(read_columns: ReadColumns, chunk: Chunk) -> ReadResponse[_Read]:
-    """What reads a large response into columns, if that is possible."""
-
-    async def read_large(response: Response) -> _Read | Steps[_Read]:
-        columns = await read_columns(response, chunk)
-        if columns is None:
-            return _read_in_steps(response)
-        return _Read(columns, len(columns), len(response.body))
-
-    return lambda response: _read(response) if len(response.body) <= SMALL_BODY_BYTES else read_large(response)
 
 
 class _Believed(Opaque, msgspec.Struct, frozen=True, eq=False):

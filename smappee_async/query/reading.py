@@ -21,8 +21,9 @@ from smappee_async.query.checkpoint import Progress
 from smappee_async.query.fetch import Fetcher
 from smappee_async.query.kept import KeptSessions
 from smappee_async.query.merge import merge_by_start
+from smappee_async.query.one_response import ReadColumns
 from smappee_async.query.plan import Chunk, Plan
-from smappee_async.query.read_chunk import ChunkReader, FetchedChunk, ReadColumns
+from smappee_async.query.read_chunk import ChunkReader, FetchedChunk
 from smappee_async.query.select import Selection, select_sessions
 from smappee_async.query.session_query import SessionQuery
 from smappee_async.query.target import Target
