@@ -314,7 +314,7 @@ def plot(result: SoakResult, path: Path) -> None:
 def _load_everything() -> None:
     """Import what would be imported on first use, so that the samples show nothing but the load."""
     for module in pkgutil.walk_packages(smappee_async.__path__, "smappee_async."):
-        if not any(part in module.name for part in (".cli", ".testing", ".redis", ".file", "__main__")):
+        if not any(part in module.name for part in (".cli", ".testing", ".redis", ".file", ".spark", "__main__")):
             importlib.import_module(module.name)
 
 

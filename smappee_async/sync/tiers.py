@@ -38,13 +38,15 @@ class Tier:
         return self.age // _MS
 
     def is_due(self, last_read_ms: int, now_ms: int) -> bool:
-        """Whether its sessions are to be read now.
+        """Whether its sessions are to be read now: always, if it is read in every visit.
 
         A little early counts: a sync that runs each hour would otherwise miss a tier by a second, and read it an hour
         late. A last read in the future shows that the clock of the service was wrong, unless it is so near that two
         of its servers differ.
         """
         every_ms = self.every // _MS
+        if not every_ms:
+            return True
         slack_ms = min(every_ms // 20, _HOUR_MS)
         return last_read_ms > now_ms + _CLOCK_DIFFERENCE_MS or now_ms - last_read_ms >= every_ms - slack_ms
 
