@@ -13,6 +13,8 @@ import pytest
 from blockbuster import blockbuster_ctx
 
 hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+# For measuring what is covered, which few examples show as well.
+hypothesis.settings.register_profile("measured", hypothesis.settings.get_profile("suite"), max_examples=20)
 hypothesis.settings.load_profile("suite")
 
 _FDS = Path("/proc/self/fd")
