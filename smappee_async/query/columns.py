@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Final, cast
 
 import anyio.to_thread
@@ -68,36 +69,11 @@ class ColumnReader:
         """See :meth:`ColumnResponses.read`."""
         return self._responses.read(response, chunk)
 
-    async def by_arrival(self, chunks: AsyncIterable[FetchedChunk]) -> AsyncGenerator[pa.RecordBatch, None]:
+    def by_arrival(self, chunks: AsyncIterable[FetchedChunk]) -> AsyncGenerator[pa.RecordBatch, None]:
         """The sessions of chunks, in the order of the chunks."""
-        try:
-            async for fetched in chunks:
-                selecting = _Selecting(self._selection_of(fetched.chunk, self._kept))
-                parts = [part for response in reversed(fetched.responses) for part in _parts(response)]
-                for number, part in enumerate(parts, 1):
-                    batch = await self._straight(part, fetched.chunk, selecting)
-                    if batch is None:
-                        await self._as_records(part, fetched.chunk, selecting)
-                    elif self._rows:
-                        yield self._counted(await self._rows.take())
-                    if number == len(parts):
-                        self._finish(fetched, selecting)
-                    if batch is not None and batch.num_rows:
-                        yield self._counted(batch)
-                    elif len(self._rows) >= _BATCH_SESSIONS:
-                        yield self._counted(await self._rows.take())
-                if not parts:
-                    self._finish(fetched, selecting)
-                if not self._rows:
-                    self._hand_over()  # chunks without sessions
-        except SmappeeError:
-            if self._rows:
-                yield self._counted(await self._rows.take())
-            raise
-        if self._rows:
-            yield self._counted(await self._rows.take())
+        return self._with_the_rest(self._of_chunks(chunks))
 
-    async def by_start(
+    def by_start(
         self, sessions: AsyncIterable[ChargingSession], done: list[FetchedChunk]
     ) -> AsyncGenerator[pa.RecordBatch, None]:
         """Sessions that come by start, as record batches.
@@ -105,11 +81,16 @@ class ColumnReader:
         :param done: the chunks all of whose sessions came.
         """
         self._done = done
+        return self._with_the_rest(self._of_sessions(sessions))
+
+    async def _with_the_rest(
+        self, batches: AsyncGenerator[pa.RecordBatch, None]
+    ) -> AsyncGenerator[pa.RecordBatch, None]:
+        """Batches, and then the rows that were too few for one; before an error too."""
         try:
-            async for session in sessions:
-                self._rows.add((session,), session.service_location_id, (session.extra,))
-                if len(self._rows) >= _BATCH_SESSIONS:
-                    yield self._counted(await self._rows.take())
+            async with aclosing(batches):
+                async for batch in batches:
+                    yield batch
         except SmappeeError:
             if self._rows:
                 yield self._counted(await self._rows.take())
@@ -117,6 +98,33 @@ class ColumnReader:
         if self._rows:
             yield self._counted(await self._rows.take())
         self._hand_over()
+
+    async def _of_chunks(self, chunks: AsyncIterable[FetchedChunk]) -> AsyncGenerator[pa.RecordBatch, None]:
+        async for fetched in chunks:
+            selecting = _Selecting(self._selection_of(fetched.chunk, self._kept))
+            parts = [part for response in reversed(fetched.responses) for part in _parts(response)]
+            for number, part in enumerate(parts, 1):
+                batch = await self._straight(part, fetched.chunk, selecting)
+                if batch is None:
+                    await self._as_records(part, fetched.chunk, selecting)
+                elif self._rows:
+                    yield self._counted(await self._rows.take())
+                if number == len(parts):
+                    self._finish(fetched, selecting)
+                if batch is not None and batch.num_rows:
+                    yield self._counted(batch)
+                elif len(self._rows) >= _BATCH_SESSIONS:
+                    yield self._counted(await self._rows.take())
+            if not parts:
+                self._finish(fetched, selecting)
+            if not self._rows:
+                self._hand_over()  # chunks without sessions
+
+    async def _of_sessions(self, sessions: AsyncIterable[ChargingSession]) -> AsyncGenerator[pa.RecordBatch, None]:
+        async for session in sessions:
+            self._rows.add((session,), session.service_location_id, (session.extra,))
+            if len(self._rows) >= _BATCH_SESSIONS:
+                yield self._counted(await self._rows.take())
 
     # --- a slice ------------------------------------------------------------------------------------------------------
 
