@@ -15,8 +15,9 @@ from xlsxwriter.chart import Chart
 from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
-from smappee_async.export.xlsx_totals import Sum, Totals
+from smappee_async.export.xlsx_totals import Totals
 from smappee_async.models import ChargingSession
+from smappee_async.report.summary import Total
 from smappee_async.secret import Opaque
 from smappee_async.tables.columns import COLUMNS, Column, Kind
 from smappee_async.timerange import from_ms
@@ -244,7 +245,7 @@ class Book(Opaque):
             [
                 *about,
                 ("Sessions in this file", totals.all.sessions),
-                ("Sessions whose kWh are unknown", totals.all.unknown),
+                ("Sessions whose kWh are unknown", totals.all.without_energy),
                 *([("Texts cut at the length that a cell may have", cut)] if cut else []),
             ]
         )
@@ -315,11 +316,11 @@ def _card(number: int | None, shown: str | None) -> str:
 
 def _total_row(
     of: str,
-    total: Sum,
+    total: Total,
     *,
     day: int | None = None,
     park: int | None = None,
     station: str | None = None,
     card: str | None = None,
 ) -> tuple[Cell, ...]:
-    return (of, day, park, station, card, total.sessions, float(total.energy_kwh), total.unknown)
+    return (of, day, park, station, card, total.sessions, float(total.energy_kwh), total.without_energy)

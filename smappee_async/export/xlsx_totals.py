@@ -3,37 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from decimal import Context, Decimal
-from typing import Final
-
-import msgspec
 
 from smappee_async.models import ChargingSession
+from smappee_async.report.summary import Total
 from smappee_async.secret import Opaque
-
-# Wide enough that the sum of any finite floats is exact, whatever the caller's own decimal context.
-_EXACT: Final = Context(prec=1100)
-
-
-class Sum(msgspec.Struct):
-    """How many sessions, and their energy.
-
-    :ivar sessions: the number of sessions.
-    :ivar energy_kwh: the energy of those whose energy is known, exact.
-    :ivar unknown: the number of those whose energy is unknown.
-    """
-
-    sessions: int = 0
-    energy_kwh: Decimal = Decimal(0)
-    unknown: int = 0
-
-    def add(self, energy_kwh: Decimal | None) -> None:
-        """Add one session."""
-        self.sessions += 1
-        if energy_kwh is None:
-            self.unknown += 1
-        else:
-            self.energy_kwh = _EXACT.add(self.energy_kwh, energy_kwh)
 
 
 class Totals(Opaque):
@@ -47,11 +20,11 @@ class Totals(Opaque):
     """
 
     def __init__(self) -> None:
-        self.all = Sum()
-        self.parks: defaultdict[int | None, Sum] = defaultdict(Sum)
-        self.stations: defaultdict[tuple[int | None, str], Sum] = defaultdict(Sum)
-        self.cards: defaultdict[tuple[int | None, str | None], Sum] = defaultdict(Sum)
-        self.days: defaultdict[int, Sum] = defaultdict(Sum)
+        self.all = Total()
+        self.parks: defaultdict[int | None, Total] = defaultdict(Total)
+        self.stations: defaultdict[tuple[int | None, str], Total] = defaultdict(Total)
+        self.cards: defaultdict[tuple[int | None, str | None], Total] = defaultdict(Total)
+        self.days: defaultdict[int, Total] = defaultdict(Total)
 
     def add(self, session: ChargingSession, *, card: int | None, day: int) -> None:
         """Add one session, whose RFID is the text that may be shown."""
