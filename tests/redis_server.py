@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+import redis
 import redis.utils
 
 
@@ -67,9 +68,17 @@ def _redis_knows_its_version() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def redis_url(_redis_knows_its_version: None) -> Iterator[str]:
+def _shared_redis(_redis_knows_its_version: None) -> Iterator[RedisServer]:
     with tempfile.TemporaryDirectory(prefix="redis") as place, RedisServer(place) as server:
-        yield server.url
+        yield server
+
+
+@pytest.fixture
+def redis_url(_shared_redis: RedisServer) -> str:
+    """A server that many tests use, one after another; it is empty at the start of each."""
+    with redis.Redis.from_url(_shared_redis.url) as client:
+        client.flushall()
+    return _shared_redis.url
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from contextlib import suppress
 import pytest
 
 from smappee_async import TokenStoreError, defaults
-from tests.redis_server import _redis_knows_its_version, redis_url
+from tests.redis_server import _redis_knows_its_version, _shared_redis, redis_url
 
 from .support import Stage
 
-__all__ = ["_redis_knows_its_version", "redis_url"]
+__all__ = ["_redis_knows_its_version", "_shared_redis", "redis_url"]
 
 
 @pytest.fixture

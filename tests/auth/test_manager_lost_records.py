@@ -32,7 +32,6 @@ class Place:
 async def place(request: pytest.FixtureRequest, stage: Stage, tmp_path: Path) -> AsyncIterator[Place]:
     if request.param == "redis":
         async with Redis.from_url(request.getfixturevalue("redis_url")) as redis:
-            await redis.flushall()
             store = RedisTokenStore(redis, "account")
             yield Place(
                 store,

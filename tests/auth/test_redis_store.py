@@ -24,7 +24,6 @@ FIRST = StoredToken(generation=1, token=TOKEN)
 @pytest.fixture
 async def redis(redis_url: str, anyio_backend: object) -> AsyncIterator[Redis]:
     async with Redis.from_url(redis_url) as client:
-        await client.flushall()
         yield client
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from smappee_async.simulator import Park, SimulatedClock, Simulator, World
 from smappee_async.testing.thread import in_thread
-from tests.redis_server import _redis_knows_its_version, redis_url
+from tests.redis_server import _redis_knows_its_version, _shared_redis, redis_url
 
-__all__ = ["_redis_knows_its_version", "redis_url"]
+__all__ = ["_redis_knows_its_version", "_shared_redis", "redis_url"]
 
 
 @pytest.fixture

@@ -74,7 +74,6 @@ def test_no_slot_comes_sooner_after_another_than_the_rate_allows(waits: list[int
 
 
 def test_the_scripts_use_the_clock_of_redis(blocking: BlockingRedis) -> None:
-    blocking.flushall()
     seconds, _ = blocking.time()
     blocking.eval(_RESERVE, 1, "account", "", "100", "0")
     stored = blocking.hget("account", "free_at")
@@ -84,7 +83,6 @@ def test_the_scripts_use_the_clock_of_redis(blocking: BlockingRedis) -> None:
 @pytest.fixture
 async def redis(redis_url: str, anyio_backend: object) -> AsyncIterator[Redis]:
     async with Redis.from_url(redis_url) as client:
-        await client.flushall()
         yield client
 
 
