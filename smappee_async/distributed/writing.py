@@ -114,7 +114,11 @@ def _place(to: str | os.PathLike[str]) -> _Place:
 
 @attrs.frozen
 class _Directory:
-    """A directory of this machine, or one that is mounted."""
+    """A directory of this machine, or one that is mounted.
+
+    What a killed task left under a temporary name stays: on a mounted directory, locks may not tell it from what a task
+    on another machine is writing.
+    """
 
     _path: Path
 

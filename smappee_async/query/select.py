@@ -22,7 +22,7 @@ from smappee_async.models import (
     is_certainly_completed,
 )
 from smappee_async.protocol.converter import SESSION_READER
-from smappee_async.protocol.responses import ColumnRecords, SessionRecords, SplitRecords, at_once
+from smappee_async.protocol.responses import ColumnRecords, SessionRecords, SplitRecords
 from smappee_async.protocol.wire import WireRecords
 from smappee_async.query.account import StreamAccount
 from smappee_async.query.kept import (
@@ -273,8 +273,7 @@ def decode_slice(
 
 def _slices(response: SessionRecords) -> list[tuple[SplitRecords, int]]:
     """The slices of a response, with the index of the first record of each; what is decoded already is one."""
-    if isinstance(response, ColumnRecords):
-        response = at_once(response.split())
+    assert not isinstance(response, ColumnRecords), "only streams of columns ask for them"
     if isinstance(response, WireRecords):
         return [(response, 0)] if len(response) else []
     return [(response[first : first + SLICE_SESSIONS], first) for first in range(0, len(response), SLICE_SESSIONS)]
