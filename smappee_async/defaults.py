@@ -41,6 +41,9 @@ SLICE_SESSIONS: Final = 250
 SPLIT_STEP_BYTES: Final = 256 * 1024
 #: Answers up to this are read as they come; larger ones one after the other.
 SMALL_BODY_BYTES: Final = 64 * 1024
+#: Where columns are asked for, responses from this size on, 150 sessions, are parsed in a thread, several at once if
+#: they come together. For one alone that costs as much as to read so many records.
+COLUMNS_FROM_BYTES: Final = 48 * 1024
 #: Connections that are idle for longer are closed. Less than the idle time of common load balancers, because a request
 #: on a connection that the server closes at the same moment fails.
 KEEPALIVE_S: Final = 15.0

@@ -146,7 +146,7 @@ class ColumnReader:
         self._account.filtered += read.received - rows
         self._account.kept += rows
         self._account.columnar += rows
-        for status, sessions in read.statuses.items():
+        for status, sessions in read.unknown_statuses.items():
             selecting.selection.count_unknown(SessionStatus(status), sessions)
         selecting.columns.append(read.keys)
         return read.batch

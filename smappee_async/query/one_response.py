@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from smappee_async.defaults import SMALL_BODY_BYTES
+from smappee_async import defaults
 from smappee_async.protocol.responses import (
     ColumnRecords,
     Response,
@@ -68,12 +68,10 @@ def _in_steps(response: Response) -> Steps[OneResponse]:
 
 
 def columns_of(read_columns: ReadColumns, chunk: Chunk) -> ReadResponse[OneResponse]:
-    """What reads a large response into columns, if that is possible."""
+    """What reads a response into columns, if it is large enough and that is possible."""
 
-    async def read_large(response: Response) -> OneResponse | Steps[OneResponse]:
+    async def read(response: Response) -> OneResponse | Steps[OneResponse]:
         columns = await read_columns(response, chunk)
-        if columns is None:
-            return _in_steps(response)
-        return OneResponse(columns, len(columns), len(response.body))
+        return records_of(response) if columns is None else OneResponse(columns, len(columns), len(response.body))
 
-    return lambda response: records_of(response) if len(response.body) <= SMALL_BODY_BYTES else read_large(response)
+    return lambda response: records_of(response) if len(response.body) < defaults.COLUMNS_FROM_BYTES else read(response)

@@ -15,6 +15,7 @@ import pyarrow.json as pj
 
 from smappee_async.defaults import EARLIEST_MS, LATEST_MS
 from smappee_async.models import JsonValue
+from smappee_async.secret import Opaque
 from smappee_async.tables.columns import COLUMNS
 from smappee_async.tables.extra import JSON_TYPES, PLAIN_KEY, extra_texts
 from smappee_async.tables.records import constant
@@ -34,6 +35,16 @@ class Layout(msgspec.Struct, frozen=True, eq=False):
 
     schema: pa.Schema
     extra: Mapping[str, pa.DataType]
+
+
+class Parsed(Opaque, msgspec.Struct, frozen=True, eq=False):
+    """The records of several texts, one text after another.
+
+    :param lengths: how many records each text has.
+    """
+
+    fields: pa.RecordBatch
+    lengths: Sequence[int]
 
 
 class ColumnParser:
@@ -99,34 +110,42 @@ class ColumnParser:
         if not text.startswith(b"{"):
             return None  # pyarrow 26 ends the process at a lone null
         read = _read_json(text, layout.schema)
-        return None if read is None or len(read) != count else self._checked(read, text, layout, service_location_id)
+        if read is None or len(read) != count:
+            return None
+        return self._checked(read, text, layout, constant(service_location_id, pa.int64(), count))
 
-    def parse_array(
-        self, array: Sequence[bytes | memoryview], layout: Layout, service_location_id: int | None
-    ) -> pa.RecordBatch | None:
-        """The fields of the records of a JSON array; ``None`` if it is no array, or must be read as records.
+    def parse_arrays(
+        self, arrays: Sequence[Sequence[bytes | bytearray | memoryview]], layout: Layout, parks: Sequence[int | None]
+    ) -> Parsed | None:
+        """The fields of the records of JSON arrays.
 
-        It may run in any thread.
+        ``None`` if one of them is no array, is empty, or must be read as records. It may run in any thread.
 
-        :param array: what is to be joined to its text.
+        :param arrays: of each what is to be joined to its text.
+        :param parks: the service location id of each.
         """
-        # As a column of one row, because pyarrow reads objects only. What would end the object earlier is refused:
-        # a second row, a second array, another key.
-        text = b"".join((b'{"all":', *array, b"}"))
+        # As a column with a row for each, because pyarrow reads objects only. What would end an object earlier is
+        # refused: one more row, a second array, another key. An object cannot go on in the next one: between them JSON
+        # has no comma.
+        text = b"".join(piece for array in arrays for piece in (b'{"all":', *array, b"}\n"))
         schema = pa.schema([("all", pa.list_(pa.struct(list(layout.schema))))])
         read = _read_json(text, schema)
-        if read is None or len(read) != 1:
+        if read is None or len(read) != len(arrays):
             return None
-        records = read.column("all").flatten()
-        if records.null_count or not len(records):
+        lists = read.column("all")
+        records = lists.flatten()
+        lengths: list[int] = pc.fill_null(pc.list_value_length(lists), 0).to_pylist()
+        if records.null_count or not all(lengths):
             return None
         whole = pa.RecordBatch.from_struct_array(records)
         if not text.isascii() and not _is_utf_8(whole):
             return None
-        return self._checked(whole, text, layout, service_location_id)
+        located = pa.concat_arrays([constant(park, pa.int64(), n) for park, n in zip(parks, lengths, strict=True)])
+        fields = self._checked(whole, text, layout, located)
+        return None if fields is None else Parsed(fields, lengths)
 
     def _checked(
-        self, read: pa.RecordBatch, text: bytes, layout: Layout, service_location_id: int | None
+        self, read: pa.RecordBatch, text: bytes, layout: Layout, service_location_ids: pa.Array
     ) -> pa.RecordBatch | None:
         fields = {name: read.column(key) for name, key in self._keys.items()}
         if not _has_required(fields) or not _is_finite(fields):
@@ -139,7 +158,7 @@ class ColumnParser:
         extra = extra_texts({key: read.column(key) for key in layout.extra}, len(read), text)
         if extra is None:
             return None
-        fields |= {"extra": extra, "service_location_id": constant(service_location_id, pa.int64(), len(read))}
+        fields |= {"extra": extra, "service_location_id": service_location_ids}
         return pa.RecordBatch.from_arrays([fields[name] for name in FIELDS], names=list(FIELDS))
 
 

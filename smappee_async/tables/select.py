@@ -1,25 +1,30 @@
-"""Which rows of parsed columns belong to one chunk, decided in Arrow, and what is remembered of them. Pure."""
+"""Which rows of parsed columns belong to their chunk, decided in Arrow, and what is remembered of them. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 
 import msgspec
 import pyarrow as pa
 
+from smappee_async.defaults import LATEST_MS
+from smappee_async.models import SessionStatus
 from smappee_async.secret import Opaque
 from smappee_async.tables.schema import pc
 from smappee_async.timerange import TimeRange
 
 
 class Selected(Opaque, msgspec.Struct, frozen=True, eq=False):
-    """The rows that are kept.
+    """The rows that are kept of several chunks, one chunk after another.
 
-    :param statuses: how many of them have each status.
+    :param lengths: how many each chunk has.
+    :param unknown_statuses: how many of each chunk have each status that the documentation does not name.
     """
 
     fields: pa.RecordBatch
-    statuses: Mapping[str, int]
+    lengths: Sequence[int]
+    unknown_statuses: Sequence[Mapping[str, int]]
 
 
 class ColumnKeys(Opaque, msgspec.Struct, frozen=True, eq=False):
@@ -68,28 +73,57 @@ def repeats_any(found: ColumnKeys, remembered: list[ColumnKeys]) -> bool:
 
 def select_rows(
     fields: pa.RecordBatch,
-    time_range: TimeRange,
+    lengths: Sequence[int],
+    time_ranges: Sequence[TimeRange],
     others: Sequence[Collection[str]],
-    remembered: Iterable[ColumnKeys],
+    remembered: Iterable[ColumnKeys] = (),
 ) -> Selected | None:
-    """The rows that started in a time range and are not certainly of the other state.
+    """The rows of each chunk that started in its time range and are not certainly of the other state.
 
-    ``None`` if an id comes twice, here or among those that are remembered: which of them is kept is decided by record.
+    ``None`` if an id comes twice in a chunk, or is among those that are remembered: which of them is kept is decided by
+    record.
 
+    :param lengths: how many rows each chunk has.
     :param others: the statuses that are certainly of the other state: of sessions without an end, and with an end.
     """
     ids = fields.column("id")
-    if pc.count_distinct(ids).as_py() != len(ids) or any(keys.has_any(ids) for keys in remembered):
+    if any(len(each.unique()) != len(each) for each in _split(ids, lengths)):
+        return None
+    if any(keys.has_any(ids) for keys in remembered):
         return None
     start, end, status = (fields.column(name) for name in ("from_ms", "to_ms", "status"))
-    is_kept = pc.greater_equal(start, time_range.start_ms)
-    if time_range.end_ms is not None:
-        is_kept = pc.and_(is_kept, pc.less(start, time_range.end_ms))
+    is_kept = pc.greater_equal(start, _of_each([each.start_ms for each in time_ranges], lengths))
+    if any(each.end_ms is not None for each in time_ranges):
+        ends = [LATEST_MS if each.end_ms is None else each.end_ms for each in time_ranges]
+        is_kept = pc.and_(is_kept, pc.less(start, _of_each(ends, lengths)))
     for has_end, statuses in enumerate(others):
         if statuses:
             is_other = pc.is_in(status, value_set=pa.array(map(str, statuses), pa.string()))
             is_kept = pc.and_not(is_kept, pc.and_(is_other, pc.is_valid(end) if has_end else pc.is_null(end)))
     if not pc.all(is_kept).as_py():
         fields = fields.filter(is_kept)
-    counts = pc.value_counts(fields.column("status"))
-    return Selected(fields, {each["values"]: each["counts"] for each in counts.to_pylist()})
+        lengths = [each.true_count for each in _split(is_kept, lengths)]
+    return Selected(fields, lengths, _unknown_statuses(fields.column("status"), lengths))
+
+
+def _unknown_statuses(status: pa.Array, lengths: Sequence[int]) -> list[Mapping[str, int]]:
+    if all(SessionStatus(each).is_known for each in status.unique().to_pylist()):
+        return [{}] * len(lengths)
+    counts = (pc.value_counts(each).to_pylist() for each in _split(status, lengths))
+    return [
+        {each["values"]: each["counts"] for each in chunk if not SessionStatus(each["values"]).is_known}
+        for chunk in counts
+    ]
+
+
+def _of_each(values: Sequence[int], lengths: Sequence[int]) -> int | pa.Array:
+    """A value of each chunk, as something to compare all rows with."""
+    if len(values) == 1:
+        return values[0]
+    return pa.concat_arrays([pa.repeat(value, length) for value, length in zip(values, lengths, strict=True)])
+
+
+def _split(column: pa.Array, lengths: Sequence[int]) -> Iterator[pa.Array]:
+    """The rows of each chunk."""
+    for first, length in zip(accumulate(lengths, initial=0), lengths, strict=False):
+        yield column.slice(first, length)

@@ -254,6 +254,8 @@ class Caller:
             cost.bytes += len(response.body)
             if len(response.body) <= SMALL_BODY_BYTES:
                 value = read(response)
+                if isinstance(value, types.CoroutineType):
+                    value = await value
                 if isinstance(value, types.GeneratorType):
                     value = await in_turns(value)
             else:

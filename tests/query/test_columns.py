@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import attrs
 import msgspec
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smappee_async import defaults
 from smappee_async.errors import ResponseDecodeError
 from smappee_async.models import SessionState
 from smappee_async.protocol.responses import ColumnRecords, Response, read_sessions
@@ -24,6 +25,7 @@ from smappee_async.query.plan import Chunk
 from smappee_async.query.read_chunk import FetchedChunk
 from smappee_async.query.select import Selection, select_sessions
 from smappee_async.query.target import Target
+from smappee_async.tables.parse import ColumnParser
 from smappee_async.tables.schema import SCHEMA
 from smappee_async.timerange import TimeRange
 from tests.rows import row
@@ -41,7 +43,7 @@ def _everything_goes_straight(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it can: responses of one record too, a few records at a time."""
     monkeypatch.setattr(column_responses, "_FROM_SESSIONS", 1)
     monkeypatch.setattr(columns, "SESSIONS_AT_ONCE", 4)
-    monkeypatch.setattr(column_responses, "_FROM_BYTES", 0)
+    monkeypatch.setattr(defaults, "COLUMNS_FROM_BYTES", 0)
     monkeypatch.setattr(column_responses, "_BYTES_AT_ONCE", 200)
 
 
@@ -99,25 +101,33 @@ def as_records(chunks: Sequence[tuple[Chunk, Responses]], state: SessionState, o
     return read
 
 
-def as_columns(
-    chunks: Sequence[tuple[Chunk, Responses]], state: SessionState, on_invalid: Any, *, whole: bool = False
-) -> Read:
-    """What record batches give.
+#: Responses that are split into records first, that are not, and several of those at once.
+Way = Literal["split", "whole", "together"]
 
-    :param whole: whether responses are read before they are split into records.
-    """
+
+def as_columns(
+    chunks: Sequence[tuple[Chunk, Responses]], state: SessionState, on_invalid: Any, way: Way = "split"
+) -> Read:
+    """What record batches give."""
     read = Read([], StreamAccount(), [], [], KeptSessions())
 
     def selection_of(chunk: Chunk, kept: KeptSessions) -> Selection:
         return Selection(chunk, state, read.account, read.told.append, read.conflicts.append, kept.of(chunk.target))
 
+    async def read_whole(reader: ColumnReader, texts: Any, chunk: Chunk) -> Any:
+        return await reader.read(response_of(texts), chunk) or texts
+
     async def give(reader: ColumnReader) -> AsyncIterator[FetchedChunk]:
-        for each in fetched(chunks):
-            if whole:
-                each.responses = [
-                    await reader.read(response_of(cast("list[bytes]", texts)), each.chunk) or texts
-                    for texts in each.responses
-                ]
+        given = fetched(chunks)
+        if way == "whole":
+            for each in given:
+                each.responses = [await read_whole(reader, texts, each.chunk) for texts in each.responses]
+        elif way == "together":
+            reading = [read_whole(reader, texts, each.chunk) for each in given for texts in each.responses]
+            read_texts = iter(await asyncio.gather(*reading))
+            for each in given:
+                each.responses = [next(read_texts) for _ in each.responses]
+        for each in given:
             yield each
 
     async def main() -> None:
@@ -144,11 +154,10 @@ def same(
     chunks: Sequence[tuple[Chunk, Responses]],
     state: SessionState = "all",
     on_invalid: Any = "collect",
-    *,
-    whole: bool = False,
+    way: Way = "split",
 ) -> Read:
     """Both ways give the same; returns what columns gave."""
-    records, table = as_records(chunks, state, on_invalid), as_columns(chunks, state, on_invalid, whole=whole)
+    records, table = as_records(chunks, state, on_invalid), as_columns(chunks, state, on_invalid, way)
     assert table.error == records.error
     if table.error is not None:
         # How many sessions come before the record that cannot be read depends on how responses are sliced.
@@ -255,13 +264,13 @@ def test_the_rows_and_the_account_are_those_of_the_records(
     same(chunks, state, on_invalid)
 
 
-@settings(max_examples=60, deadline=None)
-@given(queries, states, st.sampled_from(["collect", "raise"]))
+@settings(max_examples=120, deadline=None)
+@given(queries, states, st.sampled_from(["collect", "raise"]), st.sampled_from(["whole", "together"]))
 def test_responses_that_are_not_split_give_the_same(
-    chunks: list[tuple[Chunk, Responses]], state: SessionState, on_invalid: str
+    chunks: list[tuple[Chunk, Responses]], state: SessionState, on_invalid: str, way: Way
 ) -> None:
     readable = [(chunk, [texts for each in given if (texts := split(each)) is not None]) for chunk, given in chunks]
-    same(readable, state, on_invalid, whole=True)
+    same(readable, state, on_invalid, way)
 
 
 def split(texts: Sequence[bytes]) -> list[bytes] | None:
@@ -285,6 +294,48 @@ bodies = (
 
 
 @settings(deadline=None)
+@given(st.lists(like_records(), min_size=1, max_size=3), bodies)
+def test_a_response_has_the_same_columns_beside_any_other_one(alike: list[list[bytes]], odd: bytes) -> None:
+    given_bodies = [*map(response_of, alike), Response(status=200, body=odd), *map(response_of, alike)]
+
+    async def main() -> tuple[list[Any], list[Any]]:
+        at_once, one_by_one = reader(), reader()
+        return (
+            await asyncio.gather(*(at_once.read(each, CHUNKS[0]) for each in given_bodies)),
+            [await one_by_one.read(each, CHUNKS[0]) for each in given_bodies],
+        )
+
+    for together, alone in zip(*asyncio.run(main()), strict=True):
+        assert rows_of(together) == rows_of(alone)
+
+
+def rows_of(found: ColumnRecords | None) -> list[Any] | None:
+    return None if found is None else [row for part in cast(Any, found.columns) for row in part.batch.to_pylist()]
+
+
+def test_responses_that_come_meanwhile_are_parsed_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(column_responses, "_BYTES_AT_ONCE", 10_000)
+    parsed: list[int] = []
+    parse_arrays = ColumnParser.parse_arrays
+
+    def count(parser: ColumnParser, arrays: Any, *rest: Any) -> Any:
+        parsed.append(len(arrays))
+        return parse_arrays(parser, arrays, *rest)
+
+    monkeypatch.setattr(ColumnParser, "parse_arrays", count)
+    texts = {
+        chunk: [
+            b'{"id":%d,"serialNumber":"6","from":%d,"status":"STOPPED"}' % (number, chunk.time_range.start_ms + number)
+            for number in range(first, first + 13)
+        ]
+        for chunk, first in zip(CHUNKS, (1, 14, 27), strict=True)
+    }
+    read = same([(chunk, [those]) for chunk, those in texts.items()], way="together")
+    assert parsed == [1, 2]
+    assert read.account.columnar == 39
+
+
+@settings(deadline=None)
 @given(bodies)
 def test_what_cannot_be_split_has_no_columns_either(body: bytes) -> None:
     response = Response(status=200, body=body)
@@ -298,7 +349,11 @@ def test_what_cannot_be_split_has_no_columns_either(body: bytes) -> None:
 
 
 async def columns_of(response: Response) -> ColumnRecords | None:
-    reader = ColumnReader(
+    return await reader().read(response, CHUNKS[0])
+
+
+def reader() -> ColumnReader:
+    return ColumnReader(
         "all",
         "collect",
         StreamAccount(),
@@ -306,7 +361,6 @@ async def columns_of(response: Response) -> ColumnRecords | None:
         selection_of=lambda _, __: pytest.fail("nothing is selected here"),
         handed_over=lambda _: None,
     )
-    return await reader.read(response, CHUNKS[0])
 
 
 def test_a_response_is_read_into_columns_without_splitting_it() -> None:
@@ -318,7 +372,7 @@ def test_a_response_is_read_into_columns_without_splitting_it() -> None:
     assert found is not None
     assert (len(found), found.first_ms, found.last_ms) == (39, START + 1, START + 39)
     assert len(found.columns) > 1
-    assert same([(CHUNKS[0], [texts])], whole=True).account.columnar == 39
+    assert same([(CHUNKS[0], [texts])], way="whole").account.columnar == 39
 
 
 def test_a_text_that_looks_like_the_end_of_a_record_is_read_all_the_same() -> None:
@@ -326,7 +380,7 @@ def test_a_text_that_looks_like_the_end_of_a_record_is_read_all_the_same() -> No
         b'{"id":%d,"serialNumber":"6","from":%d,"status":"STOPPED","to":%d,"rfid":"},{"}' % (number, START, END)
         for number in range(1, 40)
     ]
-    read = same([(CHUNKS[0], [texts])], whole=True)
+    read = same([(CHUNKS[0], [texts])], way="whole")
     assert len(read.rows) == 39
 
 
@@ -335,7 +389,7 @@ def test_a_response_with_an_id_twice_is_read_as_records() -> None:
         b'{"id":%d,"serialNumber":"6","from":%d,"status":"STOPPED","to":%d}' % (number, START, END)
         for number in (*range(1, 30), 1, *range(30, 40))
     ]
-    read = same([(CHUNKS[0], [texts])], whole=True)
+    read = same([(CHUNKS[0], [texts])], way="whole")
     assert read.account.stats.duplicates == 1
     assert 0 < read.account.columnar < 39
 
