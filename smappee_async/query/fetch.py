@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
 from itertools import islice
@@ -72,7 +72,7 @@ class Fetcher:
         self._on_split = on_split
         self._tasks: set[asyncio.Task[None]] = set()
         self._ready: deque[FetchedChunk] = deque()
-        self._ready_of: OrderedDict[Target, list[FetchedChunk]] = OrderedDict()
+        self._ready_of: dict[Target, list[FetchedChunk]] = {}
         self._held = 0
         self._aimed_below: dict[Target, int] = {}
         self._asks_at_once = False
@@ -103,47 +103,25 @@ class Fetcher:
         starts = (self._plan.earliest_unread_ms(target), ready[0].chunk.time_range.start_ms if ready else None)
         return min((start_ms for start_ms in starts if start_ms is not None), default=None)
 
-    async def take_next_of(
-        self, target: Target, meanwhile: Callable[[], Awaitable[bool]] | None = None
-    ) -> FetchedChunk | None:
+    async def take_next_of(self, target: Target) -> FetchedChunk | None:
         """The next chunk of one target, by time; ``None`` when all of its chunks were taken or given up.
 
-        :param meanwhile: called while the chunk is not there; does some other work, and says whether there was any.
         :raises SmappeeError: what ends the stream.
         """
         has_waited = False
         while True:
             self._check()
-            if (fetched := self._pop_next_of(target)) is not None:
-                return self._hand_over(fetched)
-            if target not in self._ready_of and self._plan.earliest_unread_ms(target) is None:
+            ready = self._ready_of.setdefault(target, [])
+            unread_ms = self._plan.earliest_unread_ms(target)
+            if ready and (unread_ms is None or ready[0].chunk.time_range.start_ms < unread_ms):
+                return self._hand_over(ready.pop(0))
+            if not ready and unread_ms is None:
                 return None
             if not has_waited:
                 has_waited = True
                 self._plan.is_waited_for(target)
-            elif meanwhile is None or not await meanwhile():
-                await self._wait_for_change()
-
-    def take_ready(self) -> FetchedChunk | None:
-        """A chunk that is here and is the next one of its target, whichever that is; ``None`` if there is none."""
-        for _ in range(len(self._ready_of)):
-            target = next(iter(self._ready_of))
-            if (fetched := self._pop_next_of(target)) is not None:
-                return self._hand_over(fetched)
-            self._ready_of.move_to_end(target)  # an earlier one of it is under way
-        return None
-
-    def _pop_next_of(self, target: Target) -> FetchedChunk | None:
-        ready = self._ready_of.get(target)
-        if ready is None:
-            return None
-        unread_ms = self._plan.earliest_unread_ms(target)
-        if unread_ms is not None and unread_ms < ready[0].chunk.time_range.start_ms:
-            return None
-        fetched = ready.pop(0)
-        if not ready:
-            del self._ready_of[target]
-        return fetched
+                continue
+            await self._wait_for_change()
 
     def _check(self) -> None:
         if self._error is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import operator
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +17,6 @@ from smappee_async.events import ClientEvent, EventReporter
 from smappee_async.limits import Limits
 from smappee_async.models import ChargingSession, SessionBatch
 from smappee_async.query.account import StreamAccount
-from smappee_async.query.ahead import ChunkBuilder
 from smappee_async.query.checkpoint import Progress
 from smappee_async.query.fetch import Fetcher
 from smappee_async.query.kept import KeptSessions
@@ -89,7 +88,7 @@ class StreamReader:
                 self.handed_over(fetched)
 
     async def by_start(self) -> AsyncGenerator[ChargingSession, None]:
-        """Session by session over all targets, earliest start first, holding one chunk of each target, or a few."""
+        """Session by session over all targets, earliest start first, holding one chunk of each target."""
         with self._fetching() as fetcher:
             async with aclosing(self._sessions_by_start(fetcher, self.handed_over)) as merged:
                 async for session in merged:
@@ -162,8 +161,7 @@ class StreamReader:
     def _sessions_by_start(
         self, fetcher: Fetcher, handed_over: Callable[[FetchedChunk], None]
     ) -> AsyncGenerator[ChargingSession, None]:
-        builder = ChunkBuilder(fetcher, self.sorted)
-        sources = (_Sessions(builder, target, handed_over) for target in self._query.ranges)
+        sources = (_Sessions(_Chunks(fetcher, target), self.sorted, handed_over) for target in self._query.ranges)
         return merge_by_start(sources, _START_MS)
 
     def _chunks_by_start(self, fetcher: Fetcher) -> AsyncGenerator[FetchedChunk, None]:
@@ -295,8 +293,8 @@ class _Chunks(Opaque, msgspec.Struct, eq=False):
 class _Sessions(Opaque, msgspec.Struct, eq=False):
     """The sessions of one target by start. A chunk was handed over when the source is asked for what follows."""
 
-    _builder: ChunkBuilder
-    _target: Target
+    _chunks: _Chunks
+    _sorted: Callable[[FetchedChunk], Awaitable[list[ChargingSession]]]
     _handed_over: Callable[[FetchedChunk], None]
     _current: FetchedChunk | None = None
 
@@ -305,11 +303,10 @@ class _Sessions(Opaque, msgspec.Struct, eq=False):
         if self._current is not None:
             self._handed_over(self._current)
             self._current = None
-        return self._builder.earliest_ms(self._target)
+        return self._chunks.earliest_ms()
 
     async def following(self) -> Sequence[ChargingSession]:
-        taken = await self._builder.take_next_of(self._target)
-        if taken is None:
-            return ()
-        self._current, sessions = taken
-        return sessions
+        for fetched in await self._chunks.following():
+            self._current = fetched
+            return await self._sorted(fetched)
+        return ()
