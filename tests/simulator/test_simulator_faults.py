@@ -16,7 +16,7 @@ import pytest
 from smappee_async.simulator import Assumptions, Fault, FaultKind, Park, Simulator, World
 from smappee_async.simulator.delivery import gzip_bomb
 
-from .calling import HOUR_MS, LOOPS, NOON_MS, NOW_MS, PARK, Serve, few, one_open, session
+from .calling import HOUR_MS, LOOPS, NOON_MS, NOW_MS, PARK, Caller, Serve, few, one_open, session
 
 pytestmark = pytest.mark.anyio
 
@@ -175,7 +175,7 @@ async def test_a_drip_is_slow_and_complete(serve: Serve) -> None:
     began_s = asyncio.get_running_loop().time()
     assert await caller.sessions() == whole
     assert caller.sim.requests[-1].sessions == len(whole)
-    assert 0.08 < asyncio.get_running_loop().time() - began_s < 2
+    assert asyncio.get_running_loop().time() - began_s > 0.08
 
 
 @pytest.mark.parametrize("kind", ["stall_before_headers", "stall_after_headers"])
@@ -189,11 +189,16 @@ async def test_a_stall_without_end_ends_when_the_client_goes(serve: Serve, kind:
     caller = await serve()
     caller.sim.add_fault(Fault(kind))
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.05):
+        async with asyncio.timeout(0.3):
             await caller.ask()
+    await until_nobody_is_connected(caller)
     assert caller.sim.requests[-1].status == status
-    await asyncio.sleep(0.05)
-    assert caller.sim.open_connections == 0
+
+
+async def until_nobody_is_connected(caller: Caller) -> None:
+    """Fails by the time limit of tests if that does not come."""
+    while caller.sim.open_connections:  # noqa: ASYNC110 - what is waited for is on the other side of a socket
+        await asyncio.sleep(0.001)
 
 
 async def test_a_token_whose_response_was_lost_has_been_rotated(serve: Serve) -> None:
@@ -255,8 +260,7 @@ async def test_an_endless_body_does_not_end(serve: Serve) -> None:
         while received < 5_000_000:
             received += len(await response.content.readany())
         response.close()
-    await asyncio.sleep(0.05)
-    assert caller.sim.open_connections == 0
+    await until_nobody_is_connected(caller)
 
 
 # Wrong content
