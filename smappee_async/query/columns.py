@@ -195,7 +195,7 @@ class ColumnReader:
         remember(chunk, selecting.selection, self._account, kept, has_more=fetched.has_more)
         if fetched.has_more:
             for keys in selecting.columns:
-                self._account.forgotten += kept.add_columns(chunk.target, chunk.time_range, keys)
+                self._account.forgotten += kept.add_columns(chunk.target, chunk.time_range, keys.compact())
         self._responses.forget(chunk)
         self._done.append(fetched)
 

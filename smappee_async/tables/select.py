@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
+from typing import Final
 
 import msgspec
 import pyarrow as pa
@@ -13,6 +14,9 @@ from smappee_async.models import SessionStatus
 from smappee_async.secret import Opaque
 from smappee_async.tables.schema import pc
 from smappee_async.timerange import TimeRange
+
+#: Rows keep the memory of the batch that they are a part of, if it is at most so many times theirs.
+_SLACK: Final = 2
 
 
 class Selected(Opaque, msgspec.Struct, frozen=True, eq=False):
@@ -43,6 +47,12 @@ class ColumnKeys(Opaque, msgspec.Struct, frozen=True, eq=False):
     def __len__(self) -> int:
         return len(self.ids)
 
+    def compact(self) -> ColumnKeys:
+        """The same, without the rows of a larger batch that would stay in memory with these."""
+        if self.ids.get_total_buffer_size() <= _SLACK * self.ids.nbytes:
+            return self
+        return ColumnKeys(*(pa.concat_arrays([each]) for each in self._columns))
+
     def has_any(self, ids: pa.Array) -> bool:
         """Whether one of these ids is here."""
         return bool(pc.any(pc.is_in(self.ids, value_set=ids)).as_py())
@@ -52,13 +62,15 @@ class ColumnKeys(Opaque, msgspec.Struct, frozen=True, eq=False):
         is_near = pc.less(self.from_ms, time_range.start_ms + within_ms)
         if time_range.end_ms is not None:
             is_near = pc.or_(is_near, pc.greater_equal(self.from_ms, time_range.end_ms - within_ms))
-        columns = (self.ids, self.from_ms, self.to_ms, self.serial_numbers)
-        return ColumnKeys(*(each.filter(is_near) for each in columns))
+        return ColumnKeys(*(each.filter(is_near) for each in self._columns))
 
     def rows(self) -> Iterable[tuple[int, int, int | None, str]]:
         """Id, start, end and serial number of each."""
-        columns = (self.ids, self.from_ms, self.to_ms, self.serial_numbers)
-        return zip(*(each.to_pylist() for each in columns), strict=True)
+        return zip(*(each.to_pylist() for each in self._columns), strict=True)
+
+    @property
+    def _columns(self) -> tuple[pa.Array, pa.Array, pa.Array, pa.Array]:
+        return self.ids, self.from_ms, self.to_ms, self.serial_numbers
 
 
 def ids_of(records: Sequence[object]) -> pa.Array:
