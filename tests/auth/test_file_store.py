@@ -234,7 +234,7 @@ async def test_the_lock_of_a_killed_process_is_free(path: Path) -> None:
             pass
     holder.kill()
     await holder.communicate()
-    async with asyncio.timeout(5), store.lock():
+    async with asyncio.timeout(20), store.lock():
         pass
 
 
@@ -247,7 +247,7 @@ async def test_a_lock_that_was_cancelled_while_a_thread_was_taking_it_is_given_b
 
     def slow(attempt: file._FileLockAttempt) -> bool:
         in_thread.set()
-        go.wait(5)
+        go.wait(60)
         return acquire(attempt)
 
     monkeypatch.setattr(file._FileLockAttempt, "acquire", slow)
@@ -265,5 +265,5 @@ async def test_a_lock_that_was_cancelled_while_a_thread_was_taking_it_is_given_b
     go.set()
     await asyncio.wait([task])
     monkeypatch.undo()
-    async with asyncio.timeout(2), FileTokenStore(path).lock():
+    async with asyncio.timeout(20), FileTokenStore(path).lock():
         pass

@@ -418,7 +418,7 @@ async def test_a_renewal_that_a_waiter_begins_while_the_client_closes_ends_too(s
     held.go.set()
     async with stage.store.lock():
         await closing
-        await asyncio.wait([waiter], timeout=5)
+        await asyncio.wait([waiter], timeout=100)
         assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("smappee")]
     assert isinstance(waiter.exception(), ClientClosed)
 

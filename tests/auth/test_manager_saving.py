@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def until_saved(stage: Stage) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while stage.managers[-1]._saver.unsaved is not None:
             await asyncio.sleep(0.001)
 

@@ -79,7 +79,7 @@ class Crew:
         """End the token, and wait until a worker has a new one."""
         issued = self.sim.oauth.issued
         self.sim.oauth.expire_access_tokens()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while self.sim.oauth.issued == issued:
                 await asyncio.sleep(0.002)
 
@@ -123,7 +123,7 @@ async def test_killed_processes_cost_a_login_each_at_most(sim: Simulator, tmp_pa
     async with Crew(sim, "file", str(path), linger_s=0.03) as crew:
         await crew.hire(5)
         await crew.rotated()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not path.exists():  # a kill before the first save leaves no file to read
                 await asyncio.sleep(0.002)
         while len(crew.workers) > 1:
@@ -164,7 +164,7 @@ async def test_a_process_that_starts_after_a_kill_recovers_by_itself(sim: Simula
     sim.oauth.expire_access_tokens()
     async with Crew(sim, "file", str(path), linger_s=30.0) as crew:  # the response arrives, but is not saved
         await crew.hire()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not sim.oauth.refresh_grants:
                 await asyncio.sleep(0.002)
     assert json.loads(path.read_bytes())["refreshing"]

@@ -92,7 +92,7 @@ async def test_an_error_under_the_lock_gives_it_back(store: TokenStore) -> None:
     with pytest.raises(ZeroDivisionError):
         async with store.lock():
             raise ZeroDivisionError
-    async with asyncio.timeout(2), store.lock():
+    async with asyncio.timeout(20), store.lock():
         pass
 
 
@@ -109,7 +109,7 @@ async def test_a_cancelled_waiter_leaves_no_lock(store: TokenStore, turns: int) 
         await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait([task])
-    async with asyncio.timeout(2), store.lock():
+    async with asyncio.timeout(20), store.lock():
         pass
 
 
@@ -126,7 +126,7 @@ async def test_a_waiter_that_is_cancelled_while_another_holds_leaves_nothing(sto
         for task in waiting:
             task.cancel()
         await asyncio.wait(waiting)
-    async with asyncio.timeout(2), store.lock():
+    async with asyncio.timeout(20), store.lock():
         pass
 
 

@@ -33,7 +33,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> TokenStore:
 
 async def count_up(store: TokenStore) -> None:
     """Read, give others a turn, and write, all under the lock."""
-    async with asyncio.timeout(10), store.lock():
+    async with asyncio.timeout(20), store.lock():
         stored = await store.load() or StoredToken()
         await asyncio.sleep(0)
         assert await store.replace(stored.generation, stored.following(TOKEN)), "another one wrote under the lock"

@@ -99,7 +99,7 @@ def run(start: Start) -> Run:
 
     def running(*arguments: object, **options: Any) -> Ended:
         with start(*arguments, **options) as process:
-            out, err = process.communicate(timeout=40)
+            out, err = process.communicate(timeout=100)
             return Ended(process.returncode, out or "", err or "")
 
     return running

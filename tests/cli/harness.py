@@ -44,5 +44,5 @@ class Cloud:
     def ask(self, route: str, body: object = None, method: str | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = Request(f"{self.admin_url}/{route}", data=data, method=method)
-        with build_opener(ProxyHandler({})).open(request, timeout=10) as response:
+        with build_opener(ProxyHandler({})).open(request, timeout=100) as response:
             return json.load(response)

@@ -74,7 +74,7 @@ def test_a_bar_is_shown_on_a_terminal_only(start: Start) -> None:
         with start("demo", *SMALL, stderr=theirs, stdout=subprocess.PIPE, env={"TERM": "xterm"}) as process:
             os.close(theirs)
             shown = b"".join(iter(lambda: _read(ours), b""))
-            assert process.wait(timeout=40) == 0
+            assert process.wait(timeout=100) == 0
     finally:
         os.close(ours)
     assert b"Fetching" in shown

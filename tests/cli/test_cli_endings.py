@@ -36,7 +36,7 @@ def test_a_signal_ends_it_with_one_line_and_no_file(
         wait_for_requests(cloud, before, process)
         assert [file.suffix for file in tmp_path.glob(".*")] == [".part"]
         process.send_signal(number)
-        out, err = process.communicate(timeout=40)
+        out, err = process.communicate(timeout=100)
     assert (process.returncode, out, err) == (code, "", "smappee-async: interrupted\n")
     assert list(tmp_path.iterdir()) == []
 
@@ -48,7 +48,7 @@ def test_a_reader_that_goes_away_is_no_error(start: Start, cloud: Cloud) -> None
         assert process.stdout.readline().startswith("{")
         process.stdout.close()
         assert process.stderr.read() == ""
-        assert process.wait(timeout=40) == 141
+        assert process.wait(timeout=100) == 141
 
 
 def test_a_reader_that_reads_nothing_does_not_keep_ctrl_c_from_ending_it(start: Start, cloud: Cloud) -> None:
@@ -60,7 +60,7 @@ def test_a_reader_that_reads_nothing_does_not_keep_ctrl_c_from_ending_it(start: 
             wait_for_requests(cloud, before, process)
             time.sleep(1)
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=40) == 130
+            assert process.wait(timeout=100) == 130
             assert process.stderr is not None
             assert process.stderr.read() == "smappee-async: interrupted\n"
     finally:

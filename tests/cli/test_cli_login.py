@@ -100,7 +100,7 @@ def converse(start: Start, tmp_path: Path, *inputs: tuple[str, str]) -> tuple[in
                 os.write(ours, text.encode())
             while data := _read(ours):
                 shown += data
-            return process.wait(timeout=10), shown
+            return process.wait(timeout=100), shown
     finally:
         os.close(ours)
 

@@ -70,7 +70,7 @@ def pipe(tmp_path: Path) -> Path:
 def test_a_pipe_as_output_gets_what_stdout_would_get(start: Start, call: Run, cloud: Cloud, pipe: Path) -> None:
     with start("sessions", *cloud.parks, *MONTH, "--output", pipe) as process:
         text = pipe.read_text()  # waits for the command, as cat would
-        out, err = process.communicate(timeout=40)
+        out, err = process.communicate(timeout=100)
     assert (process.returncode, out) == (0, "")
     assert "Traceback" not in err
     expected = call("sessions", *cloud.parks, *MONTH).out
@@ -85,7 +85,7 @@ def test_it_says_that_it_waits_for_a_reader_of_the_pipe_and_can_be_interrupted(
         assert process.stderr is not None
         assert process.stderr.readline() == f"smappee-async: waiting for a program that reads {pipe}\n"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=40)
+        out, err = process.communicate(timeout=100)
     assert (process.returncode, out, err) == (130, "", "smappee-async: interrupted\n")
 
 
@@ -93,7 +93,7 @@ def test_a_reader_of_the_pipe_that_goes_away_is_no_error(start: Start, cloud: Cl
     with start("sessions", *cloud.parks, *YEARS, "--format", "csv", "--output", pipe) as process:
         with pipe.open() as reader:
             assert reader.readline().startswith("service_location_id,")
-        assert process.wait(timeout=40) == 141
+        assert process.wait(timeout=100) == 141
         assert process.stderr is not None
         assert [line for line in process.stderr if "waiting for" not in line] == []
 
@@ -109,7 +109,7 @@ def test_a_reader_of_the_pipe_that_reads_nothing_does_not_keep_a_signal_from_end
             wait_for_requests(cloud, before, process)
             time.sleep(1)  # thousands of rows: more than the pipe holds
             process.send_signal(number)
-            assert process.wait(timeout=20) == 128 + number
+            assert process.wait(timeout=100) == 128 + number
         finally:
             os.close(reading)
 
@@ -165,7 +165,7 @@ def test_a_run_leaves_alone_what_another_one_is_writing(start: Start, call: Run,
         assert "removed" not in other.err
         assert part_of(output, process) == part
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=40)
+        process.wait(timeout=100)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -42,7 +42,7 @@ def test_a_park_that_is_named_twice_is_read_once(call: Run, cloud: Cloud, tmp_pa
 
 def test_standard_input_names_parks(start: Start, call: Run, cloud: Cloud) -> None:
     with start("sessions", "-", *MONTH, stdin=subprocess.PIPE) as process:
-        out, err = process.communicate(f"{cloud.parks[0]}\n# no more\n", timeout=40)
+        out, err = process.communicate(f"{cloud.parks[0]}\n# no more\n", timeout=100)
     assert (process.returncode, err) == (0, "")
     assert out == call("sessions", cloud.parks[0], *MONTH).out
 

@@ -39,7 +39,7 @@ def test_the_lines_that_it_prints_are_all_that_the_other_commands_need(start: St
         assert ended.code == 0
         assert ended.out.endswith("\n3 parks\n")
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=40)
+        out, err = process.communicate(timeout=100)
     assert (process.returncode, out, err) == (0, "", "stopped\n")
 
 

@@ -324,7 +324,7 @@ def test_on_a_terminal_it_has_its_width(start: Start, cloud: Cloud, columns: int
         page = b""
         while data := _read(ours):
             page += data
-        assert process.wait(20) == 0
+        assert process.wait(100) == 0
     os.close(ours)
 
     assert b"\x1b[" in page

@@ -29,7 +29,7 @@ def read_events(start: Start, count: int, *arguments: object) -> tuple[list[dict
         process.send_signal(signal.SIGINT)
         # More may have been printed before the signal came.
         events += map(json.loads, process.stdout)
-        return events, process.wait(20)
+        return events, process.wait(100)
 
 
 def test_each_event_is_a_line_of_json(start: Start, cloud: Cloud) -> None:
@@ -78,7 +78,7 @@ def test_on_a_terminal_it_is_a_table(environment: dict[str, str], cloud: Cloud, 
                     break
             except OSError:  # the other end was closed
                 break
-        assert process.wait(20) == 130
+        assert process.wait(100) == 130
     assert b"Station" in seen
     assert b"started" in seen
 

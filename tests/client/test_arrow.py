@@ -152,7 +152,7 @@ async def test_a_stream_is_read_in_one_way_only(cloud: Cloud) -> None:
 
 
 def python(program: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
 
 
 def test_what_is_not_installed_names_its_extra() -> None:

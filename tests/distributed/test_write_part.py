@@ -183,7 +183,7 @@ from smappee_async.distributed import Part, read_part
 print(read_part(Part(parks=(1003,), time_range=TimeRange.from_ms({QUARTER.start_ms}, {QUARTER.end_ms}))).table.num_rows)
 """
     ended = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=100, check=False
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert int(ended.stdout) == len(ledger(sim, (1003,)))

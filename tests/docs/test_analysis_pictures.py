@@ -32,7 +32,7 @@ def parts(picture: Path) -> list[tuple[str, str]]:
 def test_the_plots_are_what_their_program_draws(tmp_path: Path) -> None:
     for module in ("matplotlib", "pandas"):
         analysis.need(module)
-    subprocess.run([sys.executable, "-W", "error", str(PROGRAM), str(tmp_path)], check=True, timeout=50)
+    subprocess.run([sys.executable, "-W", "error", str(PROGRAM), str(tmp_path)], check=True, timeout=100)
 
     drawn = sorted(path.name for path in tmp_path.iterdir())
     assert drawn == SHOWN

@@ -167,7 +167,7 @@ class Server:
 
     def wait(self) -> int:
         """Wait until it has ended; returns its exit code."""
-        _, rest = self.process.communicate(timeout=30)
+        _, rest = self.process.communicate(timeout=100)
         self.log += rest
         return self.process.returncode
 

@@ -276,7 +276,7 @@ def environment(sim: Simulator) -> dict[str, str]:
 
 def test_a_server_that_is_told_to_end_does_not_wait_for_its_listeners() -> None:
     with in_thread(make_simulator) as sim, uvicorn_process(environment(sim)) as server:
-        responses = [urlopen(f"{server.url}/events", timeout=30) for _ in range(10)]
+        responses = [urlopen(f"{server.url}/events", timeout=100) for _ in range(10)]
         for response in responses:
             assert response.readline() == b"retry: 2000\n"
         server.process.send_signal(signal.SIGTERM)
@@ -315,7 +315,7 @@ def test_a_listener_that_does_not_read_does_not_hold_up_the_end_for_ever() -> No
 
 def test_a_watch_that_ends_ends_the_server_visibly() -> None:
     with in_thread(make_simulator) as sim, uvicorn_process(environment(sim)) as server:
-        response = urlopen(f"{server.url}/events", timeout=30)
+        response = urlopen(f"{server.url}/events", timeout=100)
         refusal = b'{"error": "invalid_grant"}'
         sim.add_fault(Fault("raw", route="token", status=400, body=refusal))
         sim.oauth.revoke_everything()

@@ -191,7 +191,7 @@ async def test_a_frozen_program_is_told_to_name_a_python(path: Path, monkeypatch
 def test_the_program_does_not_import_xlsxwriter() -> None:
     code = "import smappee_async.export.xlsx_file, sys; sys.exit('xlsxwriter' in sys.modules)"
 
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=30).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=100).returncode == 0
 
 
 @pytest.mark.anyio
@@ -236,7 +236,7 @@ def _tell(child: Any, *lines: bytes) -> None:
 def test_it_ends_and_cleans_up_when_who_started_it_is_gone(child: subprocess.Popen[bytes], path: Path) -> None:
     _tell(child, line(Cards(str).message(MANY, "Europe/Brussels")))
 
-    told, _ = child.communicate(timeout=30)
+    told, _ = child.communicate(timeout=100)
 
     assert (child.returncode, told) == (1, b"")
     assert left(path) == NOTHING
@@ -247,7 +247,7 @@ def test_an_interrupt_from_the_terminal_does_not_end_it(child: subprocess.Popen[
     child.send_signal(signal.SIGINT)
     _tell(child, line(End([])))
 
-    told, _ = child.communicate(timeout=30)
+    told, _ = child.communicate(timeout=100)
 
     assert told == b'{"type":"written","sessions":250}\n'
 
@@ -255,7 +255,7 @@ def test_an_interrupt_from_the_terminal_does_not_end_it(child: subprocess.Popen[
 def test_a_fault_of_its_own_is_told_without_what_it_was_told(child: subprocess.Popen[bytes]) -> None:
     _tell(child, line(Cards(str).message([session(rfid="A123")], "Nowhere/A123")))
 
-    told, _ = child.communicate(timeout=30)
+    told, _ = child.communicate(timeout=100)
 
     assert told.startswith(b'{"type":"not written","reason":"unexpected ZoneInfoNotFoundError at ')
     assert b"A123" not in told

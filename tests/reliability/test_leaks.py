@@ -37,7 +37,7 @@ def printed_by(script: str) -> Any:
         env=os.environ | {"PYTHONPATH": str(Path(smappee_async.__file__).parents[1])},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=100,
         check=False,
     )
     assert done.returncode == 0, done.stderr

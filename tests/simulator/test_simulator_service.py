@@ -347,7 +347,7 @@ def test_it_runs_in_a_process_of_its_own_until_it_is_told_to_stop() -> None:
         assert process.stdout is not None
         greeting = json.loads(process.stdout.readline())
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=100)
     assert greeting["base_url"].endswith("/dev/v3")
     assert greeting["account"].keys() == {"client_id", "client_secret", "username", "password"}
     assert (process.returncode, errors) == (0, "")
