@@ -203,6 +203,7 @@ class ChunkReader:
             self._truncation.learn_limit(target, size)
             return None
         self._truncation.learn_whole(target, asked, size)
+        await _free_ids(known)
         await _free(again)
         if isinstance(read.records, ColumnRecords):
             read.records.texts = None
@@ -347,6 +348,14 @@ async def _free(texts: list[msgspec.Raw]) -> None:
     """Let go of texts in steps, because to free many at once holds the event loop."""
     while len(texts) > _FREED_AT_ONCE:
         del texts[-_FREED_AT_ONCE:]
+        await asyncio.sleep(0)
+
+
+async def _free_ids(ids: set[int | str | bytes]) -> None:
+    """The same for ids."""
+    while len(ids) > _FREED_AT_ONCE:
+        for _ in range(_FREED_AT_ONCE):
+            ids.pop()
         await asyncio.sleep(0)
 
 
