@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Final
 
 import attrs
-import msgspec
 
 from benchmarks.reliability.faults import RECIPES
 from benchmarks.reliability.fetch import Fetch, Row, Scene, faults_of
 from benchmarks.reliability.service import Setup, serving
+from benchmarks.reliability.showing import show
 from smappee_async.simulator.faults import FAULT_KINDS
 
 _PROCESSES: Final = 2
@@ -206,9 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     sessions = 3_000 if options.quick and options.sessions == 100_000 else options.sessions
     result = run(sessions, quick=options.quick)
-    print(*lines(result, every_pair=options.every_pair), sep="\n", flush=True)
-    if options.json is not None:
-        options.json.write_bytes(msgspec.json.encode(result))
+    show(lines(result, every_pair=options.every_pair), result, options.json)
     return 0 if all(row.is_clean for row in result.rows) else 1
 
 

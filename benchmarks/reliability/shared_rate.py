@@ -26,6 +26,7 @@ from redis.asyncio import Redis
 from benchmarks.reliability.counting import is_attempt
 from benchmarks.reliability.redis_server import RedisServer, redis_server
 from benchmarks.reliability.service import Setup, credentials, serving
+from benchmarks.reliability.showing import show
 from smappee_async import Limits, RateLimiter, RedisRateLimiter, RetryPolicy, SmappeeClient
 from smappee_async.events import ClientEvent
 from smappee_async.transport.rate import rate_limiter
@@ -355,9 +356,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seconds = options.seconds / (10 if options.quick else 1)
     plan = Plan(processes=options.processes, tasks=options.tasks, rate=options.rate, seconds=seconds, storm_s=seconds)
     result = asyncio.run(run(plan))
-    print(*lines(result), sep="\n", flush=True)
-    if options.json is not None:
-        options.json.write_bytes(msgspec.json.encode(result))
+    show(lines(result), result, options.json)
     return 1 if result.problems else 0
 
 

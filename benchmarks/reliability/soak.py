@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Final
 
 import attrs
-import msgspec
 
 import smappee_async
 from benchmarks.reliability.comparison import Comparison, Difference, Truth, truth_about
@@ -39,6 +38,7 @@ from benchmarks.reliability.samples import (
     verdicts,
 )
 from benchmarks.reliability.service import FaultJson, Service, Setup, credentials, serving
+from benchmarks.reliability.showing import show
 from smappee_async import SmappeeClient, SmappeeError, TimeRange
 
 _MONTHS: Final = ((2026, 7), (2026, 8), (2026, 9), (2026, 10))
@@ -344,9 +344,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sessions_per_year=options.sessions,
         )
     )
-    print(*summary(result), sep="\n", flush=True)
-    if options.json is not None:
-        options.json.write_bytes(msgspec.json.encode(result))
+    show(summary(result), result, options.json)
     if options.png is not None:
         plot(result, options.png)
     return 1 if result.verdicts else 0

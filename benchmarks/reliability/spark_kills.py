@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
-import msgspec
 
 from benchmarks.reliability.comparison import Difference
 from benchmarks.reliability.part_files import (
@@ -43,6 +42,7 @@ from benchmarks.reliability.part_files import (
 from benchmarks.reliability.processes import Process, processes_below
 from benchmarks.reliability.redis_server import redis_server
 from benchmarks.reliability.service import Service, Setup, serving
+from benchmarks.reliability.showing import show
 from smappee_async import Credentials, Limits, RedisRateLimiter, RedisTokenStore, SmappeeClient, TimeRange
 from smappee_async.spark.source import SmappeeDataSource, _PartReader
 
@@ -414,9 +414,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.quick:
         plan = attrs.evolve(plan, parks=48, sessions=55_000, parks_per_part=4, rate=30.0, token_s=6)
     result = asyncio.run(run(plan))
-    print(*lines(result), sep="\n", flush=True)
-    if options.json is not None:
-        options.json.write_bytes(msgspec.json.encode(result))
+    show(lines(result), result, options.json)
     return 1 if result.problems else 0
 
 

@@ -30,10 +30,10 @@ from pathlib import Path
 from typing import Final
 
 import attrs
-import msgspec
 
 from benchmarks.reliability.redis_server import redis_server
 from benchmarks.reliability.service import Service, Setup, serving
+from benchmarks.reliability.showing import show
 from benchmarks.reliability.worker import POINTS, Count, Orders, Point, StoreKind, store_of, work
 from smappee_async import RedisTokenStore, TokenStoreError
 
@@ -304,9 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             kills=options.kills // share,
         )
     )
-    print(*lines(result), sep="\n", flush=True)
-    if options.json is not None:
-        options.json.write_bytes(msgspec.json.encode(result))
+    show(lines(result), result, options.json)
     return 1 if result.problems else 0
 
 

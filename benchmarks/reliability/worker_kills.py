@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeAlias
 
 import attrs
-import msgspec
 
 from benchmarks.reliability.comparison import Difference
 from benchmarks.reliability.part_files import (
@@ -40,6 +39,7 @@ from benchmarks.reliability.part_files import (
 from benchmarks.reliability.redis_server import redis_server
 from benchmarks.reliability.service import Setup, serving
 from benchmarks.reliability.shared_rate import worst_second
+from benchmarks.reliability.showing import show
 from smappee_async import Credentials, Limits, RedisRateLimiter, RedisTokenStore, SmappeeClient, TimeRange
 from smappee_async.distributed import Part, partition, write_part
 from smappee_async.events import ClientEvent
@@ -365,9 +365,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.quick:
         plan = attrs.evolve(plan, parks=12, sessions=20_000, parks_per_part=2, workers=2, rate=40.0, kills=3)
     result = asyncio.run(run(plan))
-    print(*lines(result), sep="\n", flush=True)
-    if options.json is not None:
-        options.json.write_bytes(msgspec.json.encode(result))
+    show(lines(result), result, options.json)
     return 1 if result.problems else 0
 
 
