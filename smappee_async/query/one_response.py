@@ -21,7 +21,7 @@ from smappee_async.query.truncation import ResponseSize
 from smappee_async.secret import Opaque
 from smappee_async.transport.call import ReadResponse, Steps, in_turns
 
-#: Reads a large response of a chunk into columns; ``None`` if it must be read as records.
+#: Reads a response of a chunk into columns; ``None`` if it must be read as records.
 ReadColumns = Callable[[Response, Chunk], Coroutine[None, None, ColumnRecords | None]]
 _RAW_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
 

@@ -122,8 +122,8 @@ class RedisRateLimiter:
     spent, also if the wait is cancelled or its deadline passes. At most four tasks of a process hold a slot that is
     still to come; the others wait in the process, and spend nothing when they are cancelled.
 
-    After a 429 all processes pause, for the time that the service asked for (at most two minutes) or for a second. The
-    shared rate is cut to 0.7 of what it was, at most every two seconds, and grows back within two minutes.
+    After a 429 all processes pause: for as long as the service asked, at most two minutes; for one second if it did not
+    say. The shared rate is cut to 0.7 of what it was, at most every two seconds, and grows back within two minutes.
 
     While Redis is gone, calls fail with :class:`RateLimiterError`, or go on at the rate ``fallback``. Redis is tried
     again every second. Refusals that do not pass, such as of a wrong password, are always an error.
